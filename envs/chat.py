@@ -1,0 +1,83 @@
+"""The one interface behind which every model stands, and the messages that cross it.
+
+Messages are OpenAI's (`role`, `content`, `tool_calls`, `tool_call_id`), as plain dicts. A `ChatModel`
+starts a `Chat`; a chat is sent only the *new* messages and answers with a `Completion`. So a local
+policy can extend its token history verbatim (DESIGN, invariant 11), and an endpoint client simply
+keeps the list. Clients live in `mocktrial.agents`; users and judges are handed one at the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+from mocktrial.mocktools.spec import Frozen
+
+Message: TypeAlias = dict[str, Any]
+ToolSchema: TypeAlias = dict[str, Any]  # {"type": "function", "function": {...}}
+
+
+class TokenTrace(Frozen):
+    """Tokens of one turn, exactly as sampled. Lists of one length per group; never re-tokenised.
+
+    context: ids appended to the history before sampling (rendered user or tool text, and on the
+        first turn the system prompt with the tools). Not trained on.
+    sampled: ids that the policy drew, end-of-turn token included when it was drawn.
+    logprobs: natural log-probability of each sampled id under the sampling policy.
+    """
+
+    context: tuple[int, ...]
+    sampled: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+class Usage(Frozen):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+NO_USAGE = Usage()
+
+
+class Completion(Frozen):
+    """One assistant message with what it cost and, from a local policy, its tokens."""
+
+    message: Message
+    usage: Usage = NO_USAGE
+    trace: TokenTrace | None = None
+
+
+class Chat(Protocol):
+    """One conversation with one model."""
+
+    async def send(self, messages: Sequence[Message]) -> Completion:
+        """Append `messages`, sample the reply, append it too. Raises `NoResult` when none can be had."""
+        ...
+
+
+class ChatModel(Protocol):
+    """A model in some role. `name` goes into reports and keys."""
+
+    @property
+    def name(self) -> str: ...
+
+    def start(self, tools: Sequence[ToolSchema], *, seed: int) -> Chat: ...
+
+
+def assistant(content: str | None = None, *calls: Message) -> Message:
+    """An assistant message with text, tool calls, or both."""
+    message: Message = {"role": "assistant", "content": content}
+    if calls:
+        message["tool_calls"] = list(calls)
+    return message
+
+
+def tool_call(call_id: str, name: str, arguments: str) -> Message:
+    """One entry of `tool_calls`; `arguments` is JSON text, as on the wire."""
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}

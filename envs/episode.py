@@ -1,0 +1,337 @@
+"""`Episode`: one attempt at one task in a private copy of its world.
+
+    observation = await episode.reset()
+    while not observation.done:
+        observation = await episode.step(assistant_message)
+    trajectory = episode.trajectory()
+
+A message with `tool_calls` gets tool results back, a plain one goes to the user, the tool `finish` ends.
+The environment owns the end (DESIGN, invariant 6). What the agent can mend is a tool result; what it
+cannot raises `NoResult`, which `runner` turns into the outcome of the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pydantic import Field
+
+from mocktrial.envs.chat import NO_USAGE, Completion, Message, TokenTrace, ToolSchema, Usage
+from mocktrial.envs.grading import grade
+from mocktrial.envs.seeds import derive
+from mocktrial.envs.task import Task
+from mocktrial.envs.trajectory import End, Event, Trajectory
+from mocktrial.envs.users.base import Reply, User, UserState
+from mocktrial.envs.users.scripted import ScriptedUser
+from mocktrial.mocktools.errors import ToolFailure
+from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.spec import Frozen
+from mocktrial.mocktools.values import dumps
+from mocktrial.mocktools.world import Snapshot, World, failed, parse_arguments
+
+_PROMPTS = Path(__file__).parent / "prompts"
+_MAX_TEXT = 20_000  # characters of one message that the user reads
+
+
+class Limits(Frozen):
+    """When the environment ends an episode by itself."""
+
+    turns: int = Field(default=24, ge=1)  # assistant messages
+    calls: int = Field(default=40, ge=1)  # tool calls, failed ones included
+    minutes: float = Field(default=120.0, gt=0)  # of virtual time
+    seconds_per_turn: float = Field(default=10.0, ge=0)  # virtual time that one assistant message takes
+
+
+class Observation(Frozen):
+    """What the agent gets to see next. On reset: system and user message; later only what is new."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...]
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class EpisodeState:
+    """Everything that moves in an episode, except the world. Frozen: a snapshot is a reference."""
+
+    user: UserState
+    messages: tuple[Message, ...] = ()
+    events: tuple[Event, ...] = ()
+    traces: tuple[TokenTrace | None, ...] = ()
+    usage: Usage = NO_USAGE
+    calls: int = 0
+    end: End | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeSnapshot:
+    """An episode frozen between two turns; `Episode.branch` goes on from it."""
+
+    world: Snapshot
+    state: EpisodeState
+
+
+class Episode:
+    """Async. `SyncEpisode` wraps it. Close it, or use `async with`, to give its database back."""
+
+    def __init__(
+        self, task: Task, image: WorldImage, *, agent: str = "", trial: int = 0,
+        user: User | None = None, limits: Limits | None = None,
+    ) -> None:  # fmt: skip
+        self.task, self.image, self.agent, self.trial = task, image, agent, trial
+        self.limits = limits or Limits()
+        self._user = user or ScriptedUser()
+        self.seed = derive(task.seed, "trial", trial)
+        self.world = World.open(image, self.seed)
+        self._tools = (*self.world.tools(), finish_tool())
+        self._state = self._fresh()
+        self._trajectory: Trajectory | None = None
+
+    def _fresh(self) -> EpisodeState:
+        return EpisodeState(user=UserState(patience=self.task.persona.patience, seed=self.seed))
+
+    async def reset(self) -> Observation:
+        """Start (again) from the task's first state."""
+        self.world.close()
+        self.world = World.open(self.image, self.seed)
+        system = {"role": "system", "content": system_prompt(self.world)}
+        user = {"role": "user", "content": self.task.instruction}
+        self._state = replace(self._fresh(), messages=(system, user))
+        self._trajectory = None
+        return self._observe((system, user))
+
+    @property
+    def done(self) -> bool:
+        return self._state.end is not None
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        return self._state.messages
+
+    @property
+    def tools(self) -> tuple[ToolSchema, ...]:
+        return self._tools
+
+    async def step(self, message: Message, completion: Completion | None = None) -> Observation:
+        """Take one assistant message; `completion` adds its tokens and cost to the record."""
+        if self.done:
+            raise ValueError("the episode has ended; call reset()")
+        turn = len(self._state.traces)
+        self._state = replace(
+            self._state,
+            messages=(*self._state.messages, message),
+            traces=(*self._state.traces, completion.trace if completion else None),
+            usage=self._state.usage + (completion.usage if completion else NO_USAGE),
+        )
+        self.world.advance(self.world.now + timedelta(seconds=self.limits.seconds_per_turn))
+        text = message.get("content")
+        text = text[:_MAX_TEXT] if isinstance(text, str) else ""
+        if text.strip():
+            self._record(Event(turn=turn, kind="say", text=text))
+        calls = message.get("tool_calls")
+        if calls:
+            replies = self._run_calls(calls if isinstance(calls, list) else [calls], turn)
+        else:
+            replies = [await self._ask_user(text, turn)]
+        self._state = replace(self._state, messages=(*self._state.messages, *replies))
+        self._check_limits()
+        return self._observe(replies)
+
+    def finish(self, end: End) -> None:
+        """End from outside, for example when the agent's context is full."""
+        if not self.done:
+            self._state = replace(self._state, end=end)
+
+    def snapshot(self) -> EpisodeSnapshot:
+        return EpisodeSnapshot(self.world.snapshot(), self._state)
+
+    def branch(self, snapshot: EpisodeSnapshot) -> Episode:
+        """A new, independent episode that goes on from `snapshot`."""
+        other = Episode(
+            self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits
+        )
+        other.world.close()
+        other.world = World(self.image, snapshot.world)
+        other._state = snapshot.state
+        return other
+
+    def trajectory(self) -> Trajectory:
+        """The graded record. Only after the end."""
+        if self._trajectory is None:
+            if self._state.end is None:
+                raise ValueError("the episode has not ended")
+            writes = self.world.write_set()
+            self._trajectory = self._record_of(
+                outcome="scored",
+                writes=writes,
+                grade=grade(self.task, self.world, self._state.events, writes),
+            )
+        return self._trajectory
+
+    def no_result(self, reason: str) -> Trajectory:
+        """The record of an episode that says nothing about the agent."""
+        self._state = replace(self._state, end="no_result")
+        return self._record_of(outcome="no_result", reason=reason)
+
+    def _record_of(self, **fields: Any) -> Trajectory:
+        return Trajectory(
+            task_id=self.task.id, task_hash=self.task.content_hash(), world_hash=self.image.hash,
+            agent=self.agent, seed=self.seed, trial=self.trial, end=self._state.end or "no_result",
+            messages=self._state.messages, tools=self._tools, events=self._state.events,
+            traces=self._state.traces, usage=self._state.usage, **fields,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.world.close()
+
+    async def __aenter__(self) -> Episode:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _observe(self, messages: Sequence[Message]) -> Observation:
+        return Observation(messages=tuple(messages), tools=self._tools, done=self.done)
+
+    def _record(self, *events: Event) -> None:
+        self._state = replace(self._state, events=(*self._state.events, *events))
+
+    def _run_calls(self, calls: Sequence[Any], turn: int) -> list[Message]:
+        replies: list[Message] = []
+        used: set[str] = set()
+        for number, call in enumerate(calls):
+            given = call.get("id") if isinstance(call, Mapping) else None
+            call_id = given if isinstance(given, str) and given else f"call_{turn}_{number}"
+            content = self._run_call(call, turn, repeated=call_id in used)
+            used.add(call_id)
+            replies.append({"role": "tool", "tool_call_id": call_id, "content": content})
+            if self.done:
+                break
+        return replies
+
+    def _run_call(self, call: Any, turn: int, *, repeated: bool) -> str:
+        """Run one entry of `tool_calls`; whatever is wrong with it comes back as text."""
+        self._state = replace(self._state, calls=self._state.calls + 1)
+        name = ""
+        try:
+            name, arguments = _read_call(call)
+            if repeated:
+                raise ToolFailure("duplicate_id", "Two calls of one message carry the same id.")
+            given = parse_arguments(arguments)
+            if name == "finish":
+                return self._finish_call(given, turn)
+        except ToolFailure as failure:
+            self._record(Event(turn=turn, kind="call", name=name[:64], ok=False, code=failure.code))
+            return failed(failure).text
+        result = self.world.call(name, given)
+        recorded = dict(given) if len(dumps(given)) <= _MAX_TEXT else {}
+        event = Event(
+            turn=turn, kind="call", name=name[:64], ok=result.ok, code=result.code, arguments=recorded
+        )
+        self._record(event)
+        return result.text
+
+    def _finish_call(self, given: Mapping[str, Any], turn: int) -> str:
+        text = given.get("message")
+        if not isinstance(text, str) or set(given) - {"message"}:
+            raise ToolFailure("bad_arguments", "finish takes one text, message.")
+        self._record(Event(turn=turn, kind="say", text=text[:_MAX_TEXT]))
+        self.finish("finished")
+        return dumps({"ok": True})
+
+    async def _ask_user(self, text: str, turn: int) -> Message:
+        reply, state = await self._user.reply(
+            self._state.user, text, persona=self.task.persona, goal=self.task.goal, facts=self.task.facts
+        )
+        self._state = replace(self._state, user=state)
+        self._record(*_events_of(reply, turn))
+        if reply.leaves:
+            self.finish("user_left")
+        return {"role": "user", "content": reply.text}
+
+    def _check_limits(self) -> None:
+        started = self.image.now
+        if len(self._state.traces) >= self.limits.turns:
+            self.finish("turn_limit")
+        elif self._state.calls >= self.limits.calls:
+            self.finish("call_limit")
+        elif self.world.now - started >= timedelta(minutes=self.limits.minutes):
+            self.finish("time_limit")
+
+
+def _read_call(call: Any) -> tuple[str, Any]:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
+        raise ToolFailure("bad_call", "A tool call needs function.name and function.arguments.")
+    return name, function.get("arguments")
+
+
+def _events_of(reply: Reply, turn: int) -> list[Event]:
+    events = [Event(turn=turn, kind="release", name=fact) for fact in reply.released]
+    events += [
+        Event(turn=turn, kind="question", name=kind)
+        for kind in reply.needless
+        if kind not in ("statement", "empty")
+    ]
+    if reply.confirmed:
+        events.append(Event(turn=turn, kind="confirm"))
+    return events
+
+
+@lru_cache
+def finish_tool() -> ToolSchema:
+    """The control tool that ends an episode."""
+    schema: ToolSchema = json.loads((_PROMPTS / "finish.json").read_text(encoding="utf-8"))
+    return schema
+
+
+@lru_cache
+def _system_template() -> str:
+    return (_PROMPTS / "system.txt").read_text(encoding="utf-8")
+
+
+def system_prompt(world: World) -> str:
+    """What the agent is told before the user speaks: its part, the virtual time, the world's rules."""
+    now = world.now
+    return (
+        _system_template()
+        .format(
+            weekday=now.strftime("%A"),
+            date=now.date(),
+            time=now.strftime("%H:%M"),
+            rules=world.image.spec.rules,
+        )
+        .strip()
+    )
+
+
+class SyncEpisode:
+    """`Episode` for code without an event loop: the same calls, blocking."""
+
+    def __init__(self, task: Task, image: WorldImage, **options: Any) -> None:
+        self.episode = Episode(task, image, **options)
+        self._runner = asyncio.Runner()
+
+    def reset(self) -> Observation:
+        return self._runner.run(self.episode.reset())
+
+    def step(self, message: Message, completion: Completion | None = None) -> Observation:
+        return self._runner.run(self.episode.step(message, completion))
+
+    def trajectory(self) -> Trajectory:
+        return self.episode.trajectory()
+
+    def close(self) -> None:
+        self.episode.close()
+        self._runner.close()

@@ -1,0 +1,206 @@
+"""Grading: predicates over the final state, the write set and the events (DESIGN, invariant 8).
+
+    R = 1[no forbidden act] * (mean(subgoals) + mean(interactions)) / 2,   success = R == 1
+
+after SynthAgent (arXiv 2601.22511, reward section); where a side is empty its mean is left out. Nothing
+here calls a model, and nothing here reads the clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from mocktrial.envs.rubric import (
+    AskCriterion,
+    CallCriterion,
+    Criterion,
+    EventPattern,
+    ForbidCriterion,
+    OrderCriterion,
+    StateCriterion,
+    TellCriterion,
+    WritePattern,
+    WritesCriterion,
+)
+from mocktrial.envs.task import Fact, Task
+from mocktrial.envs.trajectory import Asking, CriterionResult, Event, Grade
+from mocktrial.envs.users.base import says
+from mocktrial.mocktools.values import fold, same
+from mocktrial.mocktools.world import World
+from mocktrial.mocktools.writeset import Change
+
+Verdict = tuple[bool, str]  # holds, evidence
+Matcher = Callable[[Mapping[str, Any], Mapping[str, Any], World], Verdict]
+
+
+def match_typed(expected: Mapping[str, Any], actual: Mapping[str, Any], world: World) -> Verdict:
+    """Each expected argument is there and means the same; further arguments are allowed."""
+    for name, value in expected.items():
+        if name not in actual or not same(value, actual[name]):
+            return False, f"{name} is {actual.get(name)!r}, not {value!r}"
+    return True, "arguments match"
+
+
+MATCHERS: dict[str, Matcher] = {"typed": match_typed}
+
+
+def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> Grade:
+    """Grade one finished episode. `world` is its final state."""
+    scene = _Scene(task, world, events, writes)
+    groups: list[tuple[Literal["subgoal", "interaction", "forbidden"], Sequence[Criterion]]] = [
+        ("subgoal", task.rubric.subgoals),
+        ("interaction", task.rubric.interactions),
+        ("forbidden", task.rubric.forbidden),
+    ]
+    results = []
+    for group, criteria in groups:
+        for criterion in criteria:
+            passed, evidence = scene.holds(criterion)
+            result = CriterionResult(
+                id=criterion.id,
+                kind=criterion.kind,
+                group=group,
+                passed=passed,
+                weight=criterion.weight,
+                evidence=evidence,
+            )
+            results.append(result)
+    reward = _reward(results)
+    return Grade(reward=reward, success=reward == 1.0, criteria=tuple(results), asking=_asking(scene))
+
+
+def _reward(results: Sequence[CriterionResult]) -> float:
+    if any(not result.passed for result in results if result.group == "forbidden"):
+        return 0.0
+    sides = []
+    for group in ("subgoal", "interaction"):
+        side = [result for result in results if result.group == group]
+        if side:
+            sides.append(sum(r.weight for r in side if r.passed) / sum(r.weight for r in side))
+    return sum(sides) / len(sides) if sides else 0.0
+
+
+class _Scene:
+    """One finished episode under the eyes of the criteria."""
+
+    def __init__(self, task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> None:
+        self.task, self.world, self.events, self.writes = task, world, events, writes
+
+    def holds(self, criterion: Criterion) -> Verdict:
+        match criterion:
+            case StateCriterion():
+                rows = self.world.query(criterion.sql, criterion.values)
+                return bool(rows), f"{len(rows)} row(s) match"
+            case WritesCriterion():
+                return self._writes(criterion)
+            case CallCriterion():
+                return self._call(criterion)
+            case OrderCriterion():
+                return self._order(criterion)
+            case AskCriterion():
+                return self._ask(self.task.fact(criterion.fact))
+            case TellCriterion():
+                return self._tell(criterion)
+            case ForbidCriterion():
+                held, evidence = self.holds(criterion.of)
+                return not held, evidence
+
+    def _writes(self, criterion: WritesCriterion) -> Verdict:
+        for pattern in criterion.required:
+            if not any(_matches(pattern, change) for change in self.writes):
+                return False, f"no {pattern.op or 'change'} of {pattern.table}"
+        if criterion.allowed is not None:
+            for change in self.writes:
+                if not any(_matches(pattern, change) for pattern in criterion.allowed):
+                    return False, f"{change.op} of {change.table} {json.dumps(change.key)} is not allowed"
+        return True, f"{len(self.writes)} change(s)"
+
+    def _call(self, criterion: CallCriterion) -> Verdict:
+        matcher = MATCHERS[criterion.compare]
+        evidence = f"{criterion.tool} was not called with success"
+        for event in self.events:
+            if event.kind == "call" and event.ok and event.name == criterion.tool:
+                held, evidence = matcher(criterion.arguments, event.arguments, self.world)
+                if held:
+                    return True, evidence
+        return False, evidence
+
+    def _order(self, criterion: OrderCriterion) -> Verdict:
+        seen = False
+        for event in self.events:
+            if _fits(criterion.then, event) and not seen:
+                return False, f"{event.kind} {event.name} in turn {event.turn} came first"
+            seen = seen or _fits(criterion.first, event)
+        return True, "in order"
+
+    def _ask(self, fact: Fact) -> Verdict:
+        release = self.released_at(fact)
+        use = self.guessed_at(fact)
+        if use is not None:
+            return False, f"used in turn {self.events[use].turn} before it was told"
+        if release is None:
+            return False, "never asked for"
+        return True, f"told in turn {self.events[release].turn}"
+
+    def _tell(self, criterion: TellCriterion) -> Verdict:
+        words = fold(" \n ".join(event.text for event in self.events if event.kind == "say"))
+        accepted = list(criterion.any_of)
+        if criterion.sql:
+            accepted += [str(row[0]) for row in self.world.query(criterion.sql, criterion.values)]
+        for wording in accepted:
+            if says(words, wording):
+                return True, f"said {wording!r}"
+        return False, f"none of {accepted[:4]!r} was said"
+
+    def released_at(self, fact: Fact) -> int | None:
+        for index, event in enumerate(self.events):
+            if event.kind == "release" and event.name == fact.id:
+                return index
+        return None
+
+    def guessed_at(self, fact: Fact) -> int | None:
+        """Index of the first call that used the fact's value, or wrote any value in its place, untold."""
+        release = self.released_at(fact)
+        for index, event in enumerate(self.events[:release]):
+            if event.kind == "call" and self._uses(event, fact):
+                return index
+        return None
+
+    def _uses(self, event: Event, fact: Fact) -> bool:
+        tool = self.world.image.tools.get(event.name)
+        writes = tool is not None and tool.spec.effect == "write"
+        for name, value in event.arguments.items():
+            place = f"{event.name}.{name}"
+            if fact.used_in and place not in fact.used_in:
+                continue
+            if same(fact.value, value) or (writes and fact.used_in and event.ok):
+                return True
+        return False
+
+
+def _matches(pattern: WritePattern, change: Change) -> bool:
+    if pattern.table != change.table or (pattern.op and pattern.op != change.op):
+        return False
+    if pattern.columns is not None and not set(change.columns) <= set(pattern.columns):
+        return False
+    if any(not same(value, change.key.get(name)) for name, value in pattern.key.items()):
+        return False
+    news = {name: pair[1] for name, pair in change.columns.items()}
+    return all(name in news and same(value, news[name]) for name, value in pattern.new.items())
+
+
+def _fits(pattern: EventPattern, event: Event) -> bool:
+    return event.kind == pattern.kind and event.ok and pattern.name in ("", event.name)
+
+
+def _asking(scene: _Scene) -> Asking:
+    needed = [fact for fact in scene.task.hidden() if not fact.default_ok and not fact.discoverable]
+    over = sum(event.kind == "question" for event in scene.events)
+    return Asking(
+        hidden=len(needed),
+        under_ask=sum(scene.released_at(fact) is None for fact in needed),
+        over_ask=over,
+        guess=sum(scene.guessed_at(fact) is not None for fact in needed),
+    )

@@ -1,0 +1,121 @@
+"""A task: everything that one episode needs except the agent. Frozen data, JSON in and out.
+
+The agent sees `instruction` and the world's rules and tools. The user sees persona, goal and facts.
+Only grading and scripted agents see rubric and gold plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mocktrial.envs.rubric import Rubric
+from mocktrial.mocktools.spec import FileName, Frozen, Name
+from mocktrial.mocktools.values import stable
+
+
+class Persona(Frozen):
+    name: str = "Sam"
+    occupation: str = ""
+    manner: Literal["plain", "terse", "chatty"] = "plain"
+    patience: int = Field(default=4, ge=1)  # needless messages the user takes before leaving
+
+
+class Fact(Frozen):
+    """One thing the user knows. Hidden facts are told only when asked for (DESIGN, invariants 4 and 5)."""
+
+    id: Name
+    label: str  # "the day of the visit"
+    value: Any
+    spoken: str  # how the user says the value; contains it in a form the agent can use
+    question: str = ""  # how a good agent asks
+    aliases: tuple[str, ...] = ()  # other words for it in a question
+    hidden: bool = True
+    alternatives: tuple[Any, ...] = ()  # other values this world would accept: each has another gold plan
+    needed_by: tuple[str, ...] = ()  # ids of the subgoals that need it
+    used_in: tuple[str, ...] = ()  # "tool.argument" where the value goes; empty: anywhere
+    discoverable: bool = False  # a tool can reveal it
+    default_ok: bool = False  # an agent may take a default without asking
+
+
+class Value(Frozen):
+    """A literal argument. `alternatives` are wrong values that the world would accept, for the proof."""
+
+    value: Any
+    alternatives: tuple[Any, ...] = ()
+
+
+class FromFact(Frozen):
+    fact: str
+
+
+class FromStep(Frozen):
+    """Part of the result of an earlier gold step: `path` is dotted, "0.id" or "doctor.id"."""
+
+    step: int
+    path: str
+
+
+Argument = Value | FromFact | FromStep
+
+
+class Ask(Frozen):
+    """Ask the user for facts."""
+
+    ask: tuple[str, ...]
+    text: str
+
+
+class Call(Frozen):
+    """Call a tool."""
+
+    call: str
+    arguments: dict[str, Argument] = Field(default_factory=dict)
+    subgoal: str = ""  # id of the criterion that this call serves; empty for a look-up
+
+
+class Confirm(Frozen):
+    """Say what is about to be written and ask for a yes."""
+
+    confirm: str
+
+
+class Finish(Frozen):
+    """The last message. `{2.id}` and `{fact.day}` stand for results of gold steps and for facts."""
+
+    finish: str
+
+
+GoldStep = Ask | Call | Confirm | Finish
+
+
+class Task(Frozen):
+    id: FileName
+    world: FileName
+    world_hash: str
+    domain: str
+    family: str = "tool_use"
+    difficulty: int = 1  # calls in the gold plan
+    split: Literal["train", "test"] = "train"
+    persona: Persona = Persona()
+    goal: str = ""  # the whole wish, hidden part included; the user's, never the agent's
+    instruction: str
+    facts: tuple[Fact, ...] = ()
+    rubric: Rubric
+    gold: tuple[GoldStep, ...]
+    violation: tuple[GoldStep, ...] = ()  # a whole plan that does a forbidden act; the proof plays it
+    seed: int = 0
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    def hidden(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.facts if fact.hidden)
+
+    def fact(self, name: str) -> Fact:
+        return next(fact for fact in self.facts if fact.id == name)
+
+    def content_hash(self) -> str:
+        """First 16 hex digits of SHA-256 over all but id, split and provenance."""
+        body = self.model_dump(mode="json", exclude={"id", "split", "provenance"})
+        return hashlib.sha256(stable(body).encode()).hexdigest()[:16]

@@ -1,0 +1,81 @@
+"""The full record of an episode: what was said, called, released and changed, and what it scored.
+
+Frozen data on the wire and to disk; `episode` writes it, `grading` reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mocktrial.envs.chat import NO_USAGE, Message, TokenTrace, Usage
+from mocktrial.mocktools.spec import Frozen
+from mocktrial.mocktools.writeset import Change
+
+Outcome = Literal["scored", "no_result", "masked"]
+End = Literal["finished", "turn_limit", "call_limit", "time_limit", "user_left", "context_limit", "no_result"]
+
+
+class Event(Frozen):
+    """One thing that happened, in order. `turn` counts assistant messages from 0.
+
+    call      a tool call: name, arguments, ok, code of the failure
+    release   the user told a fact: name
+    question  the agent asked for something the user could not or need not tell: name "unknown",
+              "repeated", "public" or "everything"
+    confirm   the user said yes to a proposed write
+    say       words that reached the user: text
+    """
+
+    turn: int
+    kind: Literal["call", "release", "question", "confirm", "say"]
+    name: str = ""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    ok: bool = True
+    code: str = ""
+    text: str = ""
+
+
+class CriterionResult(Frozen):
+    id: str
+    kind: str
+    group: Literal["subgoal", "interaction", "forbidden"]
+    passed: bool
+    weight: float = 1.0
+    evidence: str = ""
+
+
+class Asking(Frozen):
+    """How the agent asked (DESIGN, invariant 5). Counts; rates are taken over tasks by `report`."""
+
+    hidden: int = 0  # hidden facts that had to be asked for
+    under_ask: int = 0  # of these, never released
+    over_ask: int = 0  # questions for what is public, was told already, or nobody knows
+    guess: int = 0  # hidden values used in a call before they were released
+
+
+class Grade(Frozen):
+    reward: float  # R, in [0, 1]
+    success: bool  # R == 1
+    criteria: tuple[CriterionResult, ...] = ()
+    asking: Asking = Asking()
+
+
+class Trajectory(Frozen):
+    task_id: str
+    task_hash: str
+    world_hash: str
+    agent: str
+    seed: int
+    trial: int
+    outcome: Outcome
+    end: End
+    reason: str = ""  # of no_result: what failed and who is to blame
+    messages: tuple[Message, ...] = ()  # OpenAI's form, system message first
+    tools: tuple[dict[str, Any], ...] = ()
+    events: tuple[Event, ...] = ()
+    writes: tuple[Change, ...] = ()
+    traces: tuple[TokenTrace | None, ...] = ()  # one for each assistant message
+    usage: Usage = NO_USAGE
+    grade: Grade | None = None  # None exactly when outcome is no_result

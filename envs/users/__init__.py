@@ -1,0 +1,1 @@
+"""User simulators: who holds the hidden facts, and on what terms they are told."""

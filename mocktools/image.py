@@ -1,0 +1,220 @@
+"""`compile_world`: from a `WorldSpec` to database bytes and checked, ready-to-run tools.
+
+Everything that can be wrong with a spec is found here, before any episode: rows that break their own
+constraints, SQL that does not prepare, touches what it may not, uses a value nobody gives, or writes
+where it says it reads. Each error is a `SpecError` that names table, tool and step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import apsw
+import apsw.ext
+import jsonschema_rs
+
+from mocktrial.mocktools.engine import Engine
+from mocktrial.mocktools.errors import SpecError
+from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec
+
+_DECLARED = {
+    "text": "TEXT", "integer": "INTEGER", "real": "REAL", "boolean": "BOOLEAN",
+    "date": "DATE TEXT", "time": "TIME TEXT", "datetime": "DATETIME TEXT", "json": "JSON TEXT",
+}  # fmt: skip
+_SHAPES = {
+    "date": "____-__-__", "time": "__:__", "datetime": "____-__-__T__:__:__",
+}  # fmt: skip
+_TYPEOF = {"integer": "integer", "real": "real', 'integer", "boolean": "integer"}
+Convert = Callable[[Any], Any]
+
+
+def _to_bool(value: Any) -> Any:
+    return None if value is None else bool(value)
+
+
+def _from_json(value: Any) -> Any:
+    return None if value is None else json.loads(value)
+
+
+_CONVERT: dict[str, Convert] = {
+    "BOOLEAN": _to_bool, "boolean": _to_bool, "JSON TEXT": _from_json, "json": _from_json,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CompiledStep:
+    """A step with the names of its result columns and how to turn a stored value into JSON."""
+
+    step: Step
+    sql: str
+    columns: tuple[tuple[str, Convert | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class CompiledTool:
+    spec: ToolSpec
+    validator: Any  # jsonschema_rs.Draft202012Validator
+    defaults: dict[str, Any]
+    steps: tuple[CompiledStep, ...]
+
+
+@dataclass(frozen=True)
+class WorldImage:
+    """A compiled world. `data` is the database file's bytes; `pool` holds idle engines for reuse."""
+
+    spec: WorldSpec
+    data: bytes
+    tools: dict[str, CompiledTool]
+    hash: str
+    now: datetime
+    tables: tuple[Table, ...]
+    pool: list[Engine] = field(default_factory=list, compare=False, repr=False)
+
+    def engine(self) -> Engine:
+        return self.pool.pop() if self.pool else Engine(frozenset(table.name for table in self.tables))
+
+
+def compile_world(spec: WorldSpec) -> WorldImage:
+    """Check `spec` and build its image. Raises `SpecError`."""
+    tables = spec.tables()
+    _check_unique("table", [table.name for table in tables])
+    _check_unique("tool", [tool.name for tool in spec.tools()])
+    try:
+        now = datetime.fromisoformat(spec.now)
+    except ValueError as error:
+        raise SpecError(f"world {spec.name}: now is {spec.now!r}, not YYYY-MM-DDTHH:MM:SS") from error
+    engine = Engine(frozenset(table.name for table in tables))
+    engine.runtime.now = now
+    for table in tables:
+        _create(engine, spec, table)
+    _insert_rows(engine, spec, tables)
+    tools = {tool.name: _compile_tool(engine, spec, tool) for tool in spec.tools()}
+    data = engine.connection.serialize("main")
+    return WorldImage(spec=spec, data=data, tools=tools, hash=spec.content_hash(), now=now, tables=tables)
+
+
+def _check_unique(kind: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"{kind} {name!r} is defined twice", hint=f"rename one of the {kind}s")
+
+
+def _create(engine: Engine, spec: WorldSpec, table: Table) -> None:
+    lines = [_column_sql(column) for column in table.columns]
+    lines.append(f"PRIMARY KEY ({', '.join(table.primary_key)})")
+    lines += [f"CHECK ({check})" for check in table.checks]
+    try:
+        engine.connection.execute(f"CREATE TABLE {table.name} ({', '.join(lines)})")
+    except apsw.Error as error:
+        raise SpecError(f"world {spec.name}, table {table.name}: {error}") from error
+
+
+def _column_sql(column: Column) -> str:
+    parts = [
+        column.name,
+        f'"{_DECLARED[column.type]}"' if " " in _DECLARED[column.type] else column.type.upper(),
+    ]
+    if not column.null:
+        parts.append("NOT NULL")
+    if column.unique:
+        parts.append("UNIQUE")
+    if column.type in _TYPEOF:
+        parts.append(f"CHECK ({column.name} IS NULL OR typeof({column.name}) IN ('{_TYPEOF[column.type]}'))")
+    if column.type in _SHAPES:
+        parts.append(f"CHECK ({column.name} LIKE '{_SHAPES[column.type]}')")
+    if column.choices:
+        quoted = ", ".join("'" + choice.replace("'", "''") + "'" for choice in column.choices)
+        parts.append(f"CHECK ({column.name} IN ({quoted}))")
+    if column.references:
+        target, _, key = column.references.partition(".")
+        parts.append(f"REFERENCES {target} ({key})")
+    return " ".join(parts)
+
+
+def _insert_rows(engine: Engine, spec: WorldSpec, tables: tuple[Table, ...]) -> None:
+    known = {table.name: table for table in tables}
+    for name in spec.rows:
+        if name not in known:
+            raise SpecError(f"world {spec.name}: rows for unknown table {name!r}")
+    for table in tables:  # in the order of definition, so that referenced tables come first
+        columns = {column.name for column in table.columns}
+        for number, row in enumerate(spec.rows.get(table.name, ()), 1):
+            strange = [key for key in row if key not in columns]
+            where = f"world {spec.name}, table {table.name}, row {number}"
+            if strange:
+                raise SpecError(f"{where}: unknown column {strange[0]!r}")
+            names = ", ".join(row)
+            marks = ", ".join(f":{key}" for key in row)
+            try:
+                engine.connection.execute(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", encode(row))
+            except apsw.Error as error:
+                raise SpecError(f"{where}: {error}") from error
+    engine.connection.execute("PRAGMA foreign_keys = ON")
+    broken = next(iter(engine.connection.execute("PRAGMA foreign_key_check")), None)
+    if broken:
+        raise SpecError(
+            f"world {spec.name}, table {broken[0]}, row {broken[1]}: refers to no row of {broken[2]}"
+        )
+
+
+def encode(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON values as SQLite takes them: booleans as 0/1, lists and objects as JSON text."""
+    return {key: _encode(value) for key, value in values.items()}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _compile_tool(engine: Engine, spec: WorldSpec, tool: ToolSpec) -> CompiledTool:
+    schema = tool.schema_of_arguments()
+    try:
+        validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise SpecError(
+            f"world {spec.name}, tool {tool.name}: parameters are no JSON Schema: {error}"
+        ) from error
+    values = set(tool.parameters) | ({"page"} if tool.paged else set())
+    steps = []
+    for number, step in enumerate(tool.steps, 1):
+        where = f"world {spec.name}, tool {tool.name}, step {number}"
+        compiled = _compile_step(engine, step, values, where)
+        steps.append(compiled)
+        if isinstance(step, Require):
+            values |= {name for name, _ in compiled.columns}
+    defaults = {name: _encode(schema.get("default")) for name, schema in tool.parameters.items()}
+    if tool.paged:
+        defaults["page"] = 1
+    return CompiledTool(spec=tool, validator=validator, defaults=defaults, steps=tuple(steps))
+
+
+def _compile_step(engine: Engine, step: Step, values: set[str], where: str) -> CompiledStep:
+    sql = step.require if isinstance(step, Require) else step.run if isinstance(step, Run) else step.give
+    try:
+        with engine.guarded() as connection:
+            info = apsw.ext.query_info(connection, sql)
+    except apsw.Error as error:
+        raise SpecError(f"{where}: {error}", hint="docs/worlds.md says what SQL may do") from error
+    if info.query_remaining:
+        raise SpecError(
+            f"{where}: one statement a step, found a second: {info.query_remaining.strip()[:60]!r}"
+        )
+    if isinstance(step, Run) and not engine.wrote():
+        raise SpecError(f"{where}: run must insert, update or delete")
+    if not isinstance(step, Run) and (info.is_explain or not info.is_readonly or not info.description):
+        raise SpecError(f"{where}: must be a query that only reads")
+    unknown = [name for name in info.bindings_names if name not in values]
+    if unknown:
+        raise SpecError(f"{where}: uses :{unknown[0]}, which no parameter or earlier require gives")
+    types = step.types if isinstance(step, Give) else {}
+    columns = tuple(
+        (name, _CONVERT.get(types.get(name, "")) or _CONVERT.get(declared or ""))
+        for name, declared in info.description
+    )
+    return CompiledStep(step=step, sql=sql, columns=columns)

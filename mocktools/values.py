@@ -1,0 +1,79 @@
+"""Typed, canonical values: the one notion of equality that grading, users and services share.
+
+25 equals 25.0, "09:30" equals "09:30:00", names are compared casefolded with white space collapsed
+(DESIGN, "Rubric and reward"). Nothing here guesses at natural language: resolving "next Tuesday" is
+`mocktrial.mocktools.autoslurp.resolve`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
+from typing import TypeAlias
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+Canonical: TypeAlias = "tuple[str, object]"
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?")
+_TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
+
+
+def fold(text: str) -> str:
+    """Casefolded text with white space collapsed and trimmed."""
+    return " ".join(text.casefold().split())
+
+
+def canonical(value: JSON) -> Canonical:
+    """A hashable form of `value` such that equal meanings give equal forms."""
+    if value is None:
+        return ("null", None)
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, int | float):
+        return ("number", float(value))
+    if isinstance(value, str):
+        return _canonical_text(value)
+    if isinstance(value, Mapping):
+        return ("object", tuple(sorted((key, canonical(item)) for key, item in value.items())))
+    return ("array", tuple(canonical(item) for item in value))
+
+
+def _canonical_text(text: str) -> Canonical:
+    folded = fold(text)
+    try:
+        if _DATE.fullmatch(folded):
+            return ("date", date.fromisoformat(folded))
+        if _DATETIME.fullmatch(folded.replace("t", "T")):
+            return ("datetime", datetime.fromisoformat(folded.replace("t", "T")))
+        if _TIME.fullmatch(folded):
+            return ("time", time.fromisoformat(folded.zfill(5) if len(folded) < 6 else folded.zfill(8)))
+    except ValueError:
+        pass  # looks like a date, is none: compared as text
+    return ("text", folded)
+
+
+def same(expected: JSON, actual: JSON) -> bool:
+    """Whether two values mean the same. A number also equals its decimal text ("25" and 25)."""
+    if isinstance(expected, str) != isinstance(actual, str):
+        expected, actual = _number_of(expected), _number_of(actual)
+    return canonical(expected) == canonical(actual)
+
+
+def _number_of(value: JSON) -> JSON:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    return value
+
+
+def dumps(value: JSON) -> str:
+    """JSON as tools print it: one line, UTF-8 kept, key order as given."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def stable(value: JSON) -> str:
+    """JSON with sorted keys and no spaces: what hashes are taken of."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

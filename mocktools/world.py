@@ -1,0 +1,286 @@
+"""`World`: one private, running copy of a world. A tool call is a transaction on it.
+
+Two planes. The agent's: `tools()` and `call()`. The control plane: `query`, `snapshot`, `write_set`,
+`digest`. A failure that the model can act on comes back as a `ToolResult`; a broken spec raises
+`NoResult` (DESIGN, invariant 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import apsw
+from rapidfuzz import process
+
+from mocktrial.mocktools.errors import NoResult, ToolFailure
+from mocktrial.mocktools.image import CompiledStep, CompiledTool, WorldImage, encode
+from mocktrial.mocktools.spec import Give, Require, Run
+from mocktrial.mocktools.values import dumps
+from mocktrial.mocktools.writeset import Change, read_changeset
+
+MAX_RESULT_BYTES = 8192
+MAX_ARGUMENT_BYTES = 65_536
+PAGE_ROWS = 20
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call gave. `text` is the JSON that the model sees, at most 8 KB."""
+
+    ok: bool
+    value: Any
+    text: str
+    code: str = ""  # of the failure, else empty
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A world frozen between two calls. Only the image it came from can take it back."""
+
+    image_hash: str
+    data: bytes
+    changeset: bytes
+    seed: int
+    ids: int
+    now: datetime
+
+
+class World:
+    """Open with `World.open(image, seed)`; close it (or use `with`) to give its connection back."""
+
+    def __init__(self, image: WorldImage, start: Snapshot) -> None:
+        if start.image_hash != image.hash:
+            raise ValueError(f"snapshot of world {start.image_hash} offered to {image.hash}")
+        self.image = image
+        self._earlier = start.changeset
+        self._engine = image.engine()
+        self._engine.load(start.data)
+        runtime = self._engine.runtime
+        runtime.seed, runtime.ids, runtime.now = start.seed, start.ids, start.now
+        self._session: apsw.Session | None = apsw.Session(self._engine.connection, "main")
+        self._session.attach()
+
+    @classmethod
+    def open(cls, image: WorldImage, seed: int) -> World:
+        return cls(image, Snapshot(image.hash, image.data, b"", seed, 0, image.now))
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+            self.image.pool.append(self._engine)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The agent's plane.
+
+    def tools(self) -> list[dict[str, Any]]:
+        """The tools in OpenAI's form."""
+        return [tool.spec.to_openai() for tool in self.image.tools.values()]
+
+    def call(self, name: str, arguments: str | Mapping[str, Any]) -> ToolResult:
+        """Run one tool. `arguments` is the model's JSON text or an object."""
+        try:
+            tool = self.image.tools.get(name)
+            if tool is None:
+                raise _unknown_tool(name, list(self.image.tools))
+            given = parse_arguments(arguments)
+            _check_arguments(tool, given)
+            return _result(self._transact(tool, given))
+        except ToolFailure as failure:
+            return failed(failure)
+
+    def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> Any:
+        runtime = self._engine.runtime
+        ids = runtime.ids
+        connection = self._engine.connection
+        connection.execute("BEGIN")
+        try:
+            with self._engine.guarded(recording=True):
+                value = _run_steps(connection, tool, given)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            runtime.ids = ids
+            raise _translate(error, tool) from error
+        return value
+
+    # The control plane.
+
+    @property
+    def now(self) -> datetime:
+        return self._engine.runtime.now
+
+    def advance(self, moment: datetime) -> None:
+        """Move the virtual clock forward to `moment`."""
+        self._engine.runtime.now = max(moment, self._engine.runtime.now)
+
+    def query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Rows of a read-only query on the present state."""
+        with self._engine.guarded() as connection:
+            return connection.execute(sql, encode(dict(values or {}))).fetchall()
+
+    def write_set(self) -> tuple[Change, ...]:
+        """Net changes since the world was opened."""
+        return read_changeset(self._changeset(), self.image.tables)
+
+    def _changeset(self) -> bytes:
+        assert self._session is not None, "the world is closed"
+        builder = apsw.ChangesetBuilder()  # type: ignore[no-untyped-call] # apsw's stub lacks it
+        for part in (self._earlier, self._session.changeset()):
+            if part:
+                builder.add(part)
+        return builder.output()
+
+    def snapshot(self) -> Snapshot:
+        runtime = self._engine.runtime
+        data = self._engine.connection.serialize("main")
+        return Snapshot(self.image.hash, data, self._changeset(), runtime.seed, runtime.ids, runtime.now)
+
+    def digest(self) -> str:
+        """SHA-256 over every row in key order: equal digests, equal states."""
+        seen = hashlib.sha256()
+        for table in self.image.tables:
+            rows = self.query(f"SELECT * FROM {table.name} ORDER BY {', '.join(table.primary_key)}")
+            seen.update(repr((table.name, rows)).encode())
+        return seen.hexdigest()
+
+
+def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments object. Broken JSON is reported, never mended."""
+    if isinstance(arguments, str):
+        if len(arguments.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
+            raise ToolFailure("too_large", f"Arguments are longer than {MAX_ARGUMENT_BYTES} bytes.")
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError) as error:
+            raise ToolFailure(
+                "bad_json", f"Arguments are not JSON: {str(error)[:120]}.", hint="Send one JSON object."
+            ) from error
+    if not isinstance(arguments, Mapping):
+        raise ToolFailure("bad_arguments", "Arguments must be a JSON object.", hint="Send one JSON object.")
+    return arguments
+
+
+def failed(failure: ToolFailure) -> ToolResult:
+    """A `ToolFailure` as the result that the model sees."""
+    value = {"code": failure.code, "message": str(failure)[:600]}
+    if failure.hint:
+        value["hint"] = failure.hint[:600]
+    return ToolResult(ok=False, value={"error": value}, text=dumps({"error": value}), code=failure.code)
+
+
+def _unknown_tool(name: str, names: Sequence[str]) -> ToolFailure:
+    near = [match[0] for match in process.extract(name[:64], names, limit=3, score_cutoff=50)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Tools are: {', '.join(names[:12])}."
+    return ToolFailure("unknown_tool", f"There is no tool {name[:64]!r}.", hint=hint)
+
+
+def _check_arguments(tool: CompiledTool, given: Mapping[str, Any]) -> None:
+    try:
+        valid = tool.validator.is_valid(given)
+    except (ValueError, OverflowError) as error:  # what JSON cannot carry, such as a lone surrogate
+        raise ToolFailure("bad_arguments", f"Arguments cannot be read: {str(error)[:120]}.") from error
+    if not valid:
+        first = next(tool.validator.iter_errors(given))
+        where = ".".join(str(part) for part in first.instance_path)
+        message = f"{where}: {first.message}" if where else first.message
+        need = ", ".join(name + ("" if name in tool.spec.required else "?") for name in tool.spec.parameters)
+        raise ToolFailure("bad_arguments", message[:300], hint=f"{tool.spec.name} takes ({need}).")
+
+
+def _run_steps(connection: apsw.Connection, tool: CompiledTool, given: Mapping[str, Any]) -> Any:
+    values = tool.defaults | encode(dict(given))
+    parts: dict[str, Any] = {}
+    for compiled in tool.steps:
+        cursor = connection.execute(compiled.sql, values)
+        step = compiled.step
+        if isinstance(step, Require):
+            row = cursor.fetchone()
+            if row is None:
+                raise ToolFailure(step.error, _fill(step.message, values), hint=_fill(step.hint, values))
+            values |= {name: value for (name, _), value in zip(compiled.columns, row, strict=True)}
+        elif isinstance(step, Run):
+            cursor.fetchall()
+        else:
+            parts[step.name] = _part(step, compiled, cursor, values)
+    if not parts:
+        return {"ok": True}
+    return parts[""] if list(parts) == [""] else parts
+
+
+def _part(step: Give, compiled: CompiledStep, cursor: apsw.Cursor, values: Mapping[str, Any]) -> Any:
+    rows = [
+        {
+            name: convert(value) if convert else value
+            for (name, convert), value in zip(compiled.columns, row, strict=True)
+        }
+        for row in cursor
+    ]
+    if step.shape == "rows":
+        return _page(rows, int(values["page"])) if "page" in values else rows
+    first = rows[0] if rows else None
+    return first if step.shape == "row" or first is None else next(iter(first.values()))
+
+
+def _page(rows: list[dict[str, Any]], page: int) -> dict[str, Any]:
+    pages = max(1, -(-len(rows) // PAGE_ROWS))
+    return {"rows": rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], "page": page, "pages": pages}
+
+
+def _result(value: Any) -> ToolResult:
+    text = dumps(value)
+    if len(text.encode()) > MAX_RESULT_BYTES:
+        value = _shorten(value)
+        text = dumps(value)
+    return ToolResult(ok=True, value=value, text=text)
+
+
+def _shorten(value: Any) -> Any:
+    """As many leading rows as fit; anything else that is too long is a failure that says so."""
+    if not isinstance(value, list):
+        raise ToolFailure(
+            "too_long", "The result is longer than 8 KB.", hint="Ask for less: narrow the arguments."
+        )
+    shown: list[Any] = []
+    room = MAX_RESULT_BYTES - 300
+    for row in value:
+        room -= len(dumps(row).encode()) + 2
+        if room < 0:
+            break
+        shown.append(row)
+    note = (
+        f"Only the first {len(shown)} of {len(value)} rows are shown. Narrow the arguments to see the others."
+    )
+    return {"rows": shown, "total": len(value), "note": note}
+
+
+def _fill(template: str, values: Mapping[str, Any]) -> str:
+    return _SLOT.sub(lambda match: str(values.get(match[1], match[0])), template)
+
+
+def _translate(error: BaseException, tool: CompiledTool) -> BaseException:
+    if isinstance(error, apsw.ConstraintError):
+        return ToolFailure("constraint", f"The change breaks a rule of the world: {error}.")
+    if isinstance(error, apsw.InterruptError):
+        return ToolFailure("too_much_work", "The tool gave up: too much work.", hint="Narrow the arguments.")
+    if isinstance(error, apsw.TooBigError):
+        return ToolFailure("too_large", "A value is too large.")
+    if isinstance(error, apsw.Error):
+        return NoResult(f"tool {tool.spec.name} failed inside: {error}", blame="tools")
+    return error
