@@ -17,6 +17,9 @@ Message: TypeAlias = dict[str, Any]
 ToolSchema: TypeAlias = dict[str, Any]  # {"type": "function", "function": {...}}
 
 
+CONTEXT_LIMIT = "context_limit"  # `refusal` of the empty message by which a model says that it is full
+
+
 class TokenTrace(Frozen):
     """Tokens of one turn, exactly as sampled. Lists of one length per group; never re-tokenised.
 

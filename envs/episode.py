@@ -124,6 +124,7 @@ class Episode:
         """Take one assistant message; `completion` adds its tokens and cost to the record."""
         if self.done:
             raise ValueError("the episode has ended; call reset()")
+        message = _writable(message)
         turn = len(self._state.traces)
         self._state = replace(
             self._state,
@@ -155,9 +156,7 @@ class Episode:
 
     def branch(self, snapshot: EpisodeSnapshot) -> Episode:
         """A new, independent episode that goes on from `snapshot`."""
-        other = Episode(
-            self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits
-        )
+        other = Episode(self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits)
         other.world.close()
         other.world = World(self.image, snapshot.world)
         other._state = snapshot.state
@@ -235,9 +234,7 @@ class Episode:
             return failed(failure).text
         result = self.world.call(name, given)
         recorded = dict(given) if len(dumps(given)) <= _MAX_TEXT else {}
-        event = Event(
-            turn=turn, kind="call", name=name[:64], ok=result.ok, code=result.code, arguments=recorded
-        )
+        event = Event(turn=turn, kind="call", name=name[:64], ok=result.ok, code=result.code, arguments=recorded)
         self._record(event)
         return result.text
 
@@ -269,6 +266,13 @@ class Episode:
             self.finish("time_limit")
 
 
+def _writable(message: Message) -> Message:
+    """The message as it can be kept: halves of surrogate pairs, which no file can hold, become "?"."""
+    text = dumps(message)
+    kept = text.encode("utf-8", "replace").decode()
+    return message if kept == text else json.loads(kept)
+
+
 def _read_call(call: Any) -> tuple[str, Any]:
     function = call.get("function") if isinstance(call, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
@@ -280,9 +284,7 @@ def _read_call(call: Any) -> tuple[str, Any]:
 def _events_of(reply: Reply, turn: int) -> list[Event]:
     events = [Event(turn=turn, kind="release", name=fact) for fact in reply.released]
     events += [
-        Event(turn=turn, kind="question", name=kind)
-        for kind in reply.needless
-        if kind not in ("statement", "empty")
+        Event(turn=turn, kind="question", name=kind) for kind in reply.needless if kind not in ("statement", "empty")
     ]
     if reply.confirmed:
         events.append(Event(turn=turn, kind="confirm"))

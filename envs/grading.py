@@ -27,6 +27,7 @@ from mocktrial.envs.rubric import (
 from mocktrial.envs.task import Fact, Task
 from mocktrial.envs.trajectory import Asking, CriterionResult, Event, Grade
 from mocktrial.envs.users.base import says
+from mocktrial.mocktools.autoslurp.compare import compare
 from mocktrial.mocktools.values import fold, same
 from mocktrial.mocktools.world import World
 from mocktrial.mocktools.writeset import Change
@@ -43,7 +44,16 @@ def match_typed(expected: Mapping[str, Any], actual: Mapping[str, Any], world: W
     return True, "arguments match"
 
 
-MATCHERS: dict[str, Matcher] = {"typed": match_typed}
+def match_autoslurp(expected: Mapping[str, Any], actual: Mapping[str, Any], world: World) -> Verdict:
+    """The call has the row's slots, no more and no less, under its leniencies."""
+    given = {name: value for name, value in actual.items() if name != "other"} | dict(actual.get("other") or {})
+    verdict = compare(expected["slots"], given, now=world.image.now, rules=frozenset(expected["rules"]))
+    wrong = [f"{slot.slot} is {slot.actual}, not {slot.expected}" for slot in verdict.evidence if not slot.ok]
+    forgiven = f" (forgiven: {', '.join(verdict.rules)})" if verdict.rules else ""
+    return verdict.ok, "; ".join(wrong) or f"slots match{forgiven}"
+
+
+MATCHERS: dict[str, Matcher] = {"typed": match_typed, "autoslurp": match_autoslurp}
 
 
 def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> Grade:
@@ -119,9 +129,9 @@ class _Scene:
 
     def _call(self, criterion: CallCriterion) -> Verdict:
         matcher = MATCHERS[criterion.compare]
-        evidence = f"{criterion.tool} was not called with success"
+        evidence = f"{criterion.tool} was not called with {criterion.code or 'success'}"
         for event in self.events:
-            if event.kind == "call" and event.ok and event.name == criterion.tool:
+            if event.kind == "call" and event.name == criterion.tool and event.code == criterion.code:
                 held, evidence = matcher(criterion.arguments, event.arguments, self.world)
                 if held:
                     return True, evidence

@@ -53,6 +53,7 @@ class CallCriterion(_Base):
     kind: Literal["call"] = "call"
     tool: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    code: str = ""  # of the failure it must end in; empty: it must succeed
     compare: str = "typed"  # how arguments are compared: a name in `grading.MATCHERS`
 
 
@@ -91,13 +92,7 @@ class ForbidCriterion(_Base):
 
 
 Criterion = Annotated[
-    StateCriterion
-    | WritesCriterion
-    | CallCriterion
-    | OrderCriterion
-    | AskCriterion
-    | TellCriterion
-    | ForbidCriterion,
+    StateCriterion | WritesCriterion | CallCriterion | OrderCriterion | AskCriterion | TellCriterion | ForbidCriterion,
     Field(discriminator="kind"),
 ]
 

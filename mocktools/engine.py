@@ -1,7 +1,8 @@
 """One guarded SQLite connection: what a tool's SQL may do is decided here and nowhere else.
 
 The authorizer stays installed for the connection's life and reads a flag, because installing one makes
-SQLite prepare every statement again. A progress handler bounds the work of a statement. The connection is private, in memory, and pooled by its image.
+SQLite prepare every statement again. A progress handler bounds the work of a statement. The connection is
+private, in memory, and pooled by its image.
 """
 
 from __future__ import annotations

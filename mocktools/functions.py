@@ -168,17 +168,12 @@ def minutes_between(first: str | None, second: str | None) -> float | None:
     return None if a is None or b is None else (b - a).total_seconds() / 60
 
 
-def distance_km(
-    lat1: float | None, lon1: float | None, lat2: float | None, lon2: float | None
-) -> float | None:
+def distance_km(lat1: float | None, lon1: float | None, lat2: float | None, lon2: float | None) -> float | None:
     """Great-circle distance (haversine, radius 6371.0088 km), rounded to 0.1 km."""
     if lat1 is None or lon1 is None or lat2 is None or lon2 is None:
         return None
     p1, p2 = math.radians(lat1), math.radians(lat2)
-    half = (
-        math.sin((p2 - p1) / 2) ** 2
-        + math.cos(p1) * math.cos(p2) * math.sin(math.radians(lon2 - lon1) / 2) ** 2
-    )
+    half = math.sin((p2 - p1) / 2) ** 2 + math.cos(p1) * math.cos(p2) * math.sin(math.radians(lon2 - lon1) / 2) ** 2
     return round(2 * 6371.0088 * math.asin(min(1.0, math.sqrt(half))), 1)
 
 

@@ -8,7 +8,7 @@ where it says it reads. Each error is a `SpecError` that names table, tool and s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -105,33 +105,31 @@ def _check_unique(kind: str, names: list[str]) -> None:
 
 def _create(engine: Engine, spec: WorldSpec, table: Table) -> None:
     lines = [_column_sql(column) for column in table.columns]
-    lines.append(f"PRIMARY KEY ({', '.join(table.primary_key)})")
+    lines.append(f"PRIMARY KEY ({_quoted(table.primary_key)})")
     lines += [f"CHECK ({check})" for check in table.checks]
     try:
-        engine.connection.execute(f"CREATE TABLE {table.name} ({', '.join(lines)})")
+        engine.connection.execute(f'CREATE TABLE "{table.name}" ({", ".join(lines)})')
     except apsw.Error as error:
         raise SpecError(f"world {spec.name}, table {table.name}: {error}") from error
 
 
 def _column_sql(column: Column) -> str:
-    parts = [
-        column.name,
-        f'"{_DECLARED[column.type]}"' if " " in _DECLARED[column.type] else column.type.upper(),
-    ]
+    name = f'"{column.name}"'  # quoted, since a column may be called `index`
+    parts = [name, f'"{_DECLARED[column.type]}"' if " " in _DECLARED[column.type] else column.type.upper()]
     if not column.null:
         parts.append("NOT NULL")
     if column.unique:
         parts.append("UNIQUE")
     if column.type in _TYPEOF:
-        parts.append(f"CHECK ({column.name} IS NULL OR typeof({column.name}) IN ('{_TYPEOF[column.type]}'))")
+        parts.append(f"CHECK ({name} IS NULL OR typeof({name}) IN ('{_TYPEOF[column.type]}'))")
     if column.type in _SHAPES:
-        parts.append(f"CHECK ({column.name} LIKE '{_SHAPES[column.type]}')")
+        parts.append(f"CHECK ({name} LIKE '{_SHAPES[column.type]}')")
     if column.choices:
         quoted = ", ".join("'" + choice.replace("'", "''") + "'" for choice in column.choices)
-        parts.append(f"CHECK ({column.name} IN ({quoted}))")
+        parts.append(f"CHECK ({name} IN ({quoted}))")
     if column.references:
         target, _, key = column.references.partition(".")
-        parts.append(f"REFERENCES {target} ({key})")
+        parts.append(f'REFERENCES "{target}" ("{key}")')
     return " ".join(parts)
 
 
@@ -147,18 +145,21 @@ def _insert_rows(engine: Engine, spec: WorldSpec, tables: tuple[Table, ...]) -> 
             where = f"world {spec.name}, table {table.name}, row {number}"
             if strange:
                 raise SpecError(f"{where}: unknown column {strange[0]!r}")
-            names = ", ".join(row)
+            names = _quoted(row)
             marks = ", ".join(f":{key}" for key in row)
             try:
-                engine.connection.execute(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", encode(row))
+                engine.connection.execute(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', encode(row))
             except apsw.Error as error:
                 raise SpecError(f"{where}: {error}") from error
     engine.connection.execute("PRAGMA foreign_keys = ON")
     broken = next(iter(engine.connection.execute("PRAGMA foreign_key_check")), None)
     if broken:
-        raise SpecError(
-            f"world {spec.name}, table {broken[0]}, row {broken[1]}: refers to no row of {broken[2]}"
-        )
+        raise SpecError(f"world {spec.name}, table {broken[0]}, row {broken[1]}: refers to no row of {broken[2]}")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """Names of columns as SQL takes them even where one is a keyword."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def encode(values: dict[str, Any]) -> dict[str, Any]:
@@ -177,9 +178,7 @@ def _compile_tool(engine: Engine, spec: WorldSpec, tool: ToolSpec) -> CompiledTo
     try:
         validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise SpecError(
-            f"world {spec.name}, tool {tool.name}: parameters are no JSON Schema: {error}"
-        ) from error
+        raise SpecError(f"world {spec.name}, tool {tool.name}: parameters are no JSON Schema: {error}") from error
     values = set(tool.parameters) | ({"page"} if tool.paged else set())
     steps = []
     for number, step in enumerate(tool.steps, 1):
@@ -202,9 +201,7 @@ def _compile_step(engine: Engine, step: Step, values: set[str], where: str) -> C
     except apsw.Error as error:
         raise SpecError(f"{where}: {error}", hint="docs/worlds.md says what SQL may do") from error
     if info.query_remaining:
-        raise SpecError(
-            f"{where}: one statement a step, found a second: {info.query_remaining.strip()[:60]!r}"
-        )
+        raise SpecError(f"{where}: one statement a step, found a second: {info.query_remaining.strip()[:60]!r}")
     if isinstance(step, Run) and not engine.wrote():
         raise SpecError(f"{where}: run must insert, update or delete")
     if not isinstance(step, Run) and (info.is_explain or not info.is_readonly or not info.description):
@@ -214,7 +211,6 @@ def _compile_step(engine: Engine, step: Step, values: set[str], where: str) -> C
         raise SpecError(f"{where}: uses :{unknown[0]}, which no parameter or earlier require gives")
     types = step.types if isinstance(step, Give) else {}
     columns = tuple(
-        (name, _CONVERT.get(types.get(name, "")) or _CONVERT.get(declared or ""))
-        for name, declared in info.description
+        (name, _CONVERT.get(types.get(name, "")) or _CONVERT.get(declared or "")) for name, declared in info.description
     )
     return CompiledStep(step=step, sql=sql, columns=columns)

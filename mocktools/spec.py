@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import stable
 
 RESERVED_TOOLS = frozenset(
@@ -48,6 +49,14 @@ def _check_world_name(name: str) -> str:
     if not _WORLD_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a name: lower-case letters, digits and . _ - (at most 64)")
     return name
+
+
+def check_file_name(name: str) -> str:
+    """`name`, if it may name a folder of ours. Raises `UsageError` (FAULTS 20)."""
+    try:
+        return _check_world_name(name)
+    except ValueError as error:
+        raise UsageError(str(error), hint="choose another name") from error
 
 
 Name = Annotated[str, AfterValidator(_check_name)]

@@ -21,7 +21,7 @@ from rapidfuzz import process
 
 from mocktrial.mocktools.errors import NoResult, ToolFailure
 from mocktrial.mocktools.image import CompiledStep, CompiledTool, WorldImage, encode
-from mocktrial.mocktools.spec import Give, Require, Run
+from mocktrial.mocktools.spec import Give, Require, Run, Table
 from mocktrial.mocktools.values import dumps
 from mocktrial.mocktools.writeset import Change, read_changeset
 
@@ -100,25 +100,25 @@ class World:
                 raise _unknown_tool(name, list(self.image.tools))
             given = parse_arguments(arguments)
             _check_arguments(tool, given)
-            return _result(self._transact(tool, given))
+            return self._transact(tool, given)
         except ToolFailure as failure:
             return failed(failure)
 
-    def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> Any:
+    def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> ToolResult:
         runtime = self._engine.runtime
         ids = runtime.ids
         connection = self._engine.connection
         connection.execute("BEGIN")
         try:
             with self._engine.guarded(recording=True):
-                value = _run_steps(connection, tool, given)
+                result = _result(_run_steps(connection, tool, given))
             connection.execute("COMMIT")
         except BaseException as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             runtime.ids = ids
             raise _translate(error, tool) from error
-        return value
+        return result
 
     # The control plane.
 
@@ -134,6 +134,15 @@ class World:
         """Rows of a read-only query on the present state."""
         with self._engine.guarded() as connection:
             return connection.execute(sql, encode(dict(values or {}))).fetchall()
+
+    def records(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Like `query`, each row by column name."""
+        with self._engine.guarded() as connection:
+            cursor = connection.execute(sql, encode(dict(values or {})))
+            return [
+                {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
+                for row in cursor
+            ]
 
     def write_set(self) -> tuple[Change, ...]:
         """Net changes since the world was opened."""
@@ -156,9 +165,13 @@ class World:
         """SHA-256 over every row in key order: equal digests, equal states."""
         seen = hashlib.sha256()
         for table in self.image.tables:
-            rows = self.query(f"SELECT * FROM {table.name} ORDER BY {', '.join(table.primary_key)}")
+            rows = self.query(f'SELECT * FROM "{table.name}" ORDER BY {_keys(table)}')
             seen.update(repr((table.name, rows)).encode())
         return seen.hexdigest()
+
+
+def _keys(table: Table) -> str:
+    return ", ".join(f'"{name}"' for name in table.primary_key)
 
 
 def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,6 +187,10 @@ def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
             ) from error
     if not isinstance(arguments, Mapping):
         raise ToolFailure("bad_arguments", "Arguments must be a JSON object.", hint="Send one JSON object.")
+    try:
+        dumps(arguments).encode()
+    except UnicodeEncodeError as error:  # half of a surrogate pair: no database and no file can hold it
+        raise ToolFailure("bad_arguments", "Arguments hold a character that is no text.") from error
     return arguments
 
 
@@ -194,7 +211,7 @@ def _unknown_tool(name: str, names: Sequence[str]) -> ToolFailure:
 def _check_arguments(tool: CompiledTool, given: Mapping[str, Any]) -> None:
     try:
         valid = tool.validator.is_valid(given)
-    except (ValueError, OverflowError) as error:  # what JSON cannot carry, such as a lone surrogate
+    except (ValueError, OverflowError) as error:  # numbers beyond what the validator holds
         raise ToolFailure("bad_arguments", f"Arguments cannot be read: {str(error)[:120]}.") from error
     if not valid:
         first = next(tool.validator.iter_errors(given))
@@ -254,9 +271,7 @@ def _result(value: Any) -> ToolResult:
 def _shorten(value: Any) -> Any:
     """As many leading rows as fit; anything else that is too long is a failure that says so."""
     if not isinstance(value, list):
-        raise ToolFailure(
-            "too_long", "The result is longer than 8 KB.", hint="Ask for less: narrow the arguments."
-        )
+        raise ToolFailure("too_long", "The result is longer than 8 KB.", hint="Ask for less: narrow the arguments.")
     shown: list[Any] = []
     room = MAX_RESULT_BYTES - 300
     for row in value:
@@ -264,9 +279,7 @@ def _shorten(value: Any) -> Any:
         if room < 0:
             break
         shown.append(row)
-    note = (
-        f"Only the first {len(shown)} of {len(value)} rows are shown. Narrow the arguments to see the others."
-    )
+    note = f"Only the first {len(shown)} of {len(value)} rows are shown. Narrow the arguments to see the others."
     return {"rows": shown, "total": len(value), "note": note}
 
 

@@ -98,9 +98,7 @@ def _needless(
         return ("statement",)
     if not asked:
         return ("unknown",)
-    kinds: list[Needless] = [
-        "public" if not fact.hidden else "repeated" for fact in asked if fact.id not in new
-    ]
+    kinds: list[Needless] = ["public" if not fact.hidden else "repeated" for fact in asked if fact.id not in new]
     return tuple(kinds)
 
 

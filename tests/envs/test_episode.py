@@ -122,9 +122,7 @@ async def test_calls_after_finish_in_one_message_do_not_run() -> None:
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda children: (
-        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3)
-    ),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=8), children, max_size=3),
     max_leaves=6,
 )
 BAD_CALLS = st.fixed_dictionaries(
@@ -158,9 +156,7 @@ def test_malformed_calls_change_nothing_and_get_short_answers(calls: list[Any]) 
     episode.close()
 
 
-@pytest.mark.parametrize(
-    "arguments", ["[1]", "null", '{"member_id": "m1"', "x" * 1_000_000, '"\ud800"', "{" * 5000]
-)
+@pytest.mark.parametrize("arguments", ["[1]", "null", '{"member_id": "m1"', "x" * 1_000_000, '"\ud800"', "{" * 5000])
 async def test_broken_arguments_are_reported(arguments: str) -> None:
     async with Episode(desk_task(), desk_image()) as episode:
         await episode.reset()

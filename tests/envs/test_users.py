@@ -23,12 +23,8 @@ DOCTOR = Fact(id="doctor", label="the doctor", value="Dr. Lee", spoken="Dr. Lee"
 FACTS = (DAY, REASON, DOCTOR)
 
 
-async def ask(
-    message: str, state: UserState | None = None, persona: Persona | None = None
-) -> tuple[Reply, UserState]:
-    return await ScriptedUser().reply(
-        state or UserState(), message, persona=persona or Persona(), goal="", facts=FACTS
-    )
+async def ask(message: str, state: UserState | None = None, persona: Persona | None = None) -> tuple[Reply, UserState]:
+    return await ScriptedUser().reply(state or UserState(), message, persona=persona or Persona(), goal="", facts=FACTS)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,7 @@ from mocktrial.mocktools.world import World
 from tests.support.desk import desk_spec
 
 
-def with_tool(
-    effect: str = "read", parameters: dict[str, Any] | None = None, *steps: dict[str, Any]
-) -> WorldSpec:
+def with_tool(effect: str = "read", parameters: dict[str, Any] | None = None, *steps: dict[str, Any]) -> WorldSpec:
     """The desk world with one more tool, `probe`."""
     body = desk_spec().model_dump(mode="json")
     body["toolkits"][0]["tools"].append(

@@ -1,0 +1,21 @@
+"""Reports on runs: figures with intervals (`build`), a terminal table (`table`), one HTML file (`page`)."""
+
+from __future__ import annotations
+
+from mocktrial.envs.report.build import build_report
+from mocktrial.envs.report.model import AgentSummary, Comparison, Group, Page, Report
+from mocktrial.envs.report.page import write_html
+from mocktrial.envs.report.runs import report_runs
+from mocktrial.envs.report.table import print_report
+
+__all__ = [
+    "AgentSummary",
+    "Comparison",
+    "Group",
+    "Page",
+    "Report",
+    "build_report",
+    "print_report",
+    "report_runs",
+    "write_html",
+]

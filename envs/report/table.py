@@ -1,0 +1,89 @@
+"""A report on the terminal. Text from agents and worlds is never read as markup."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mocktrial.envs.report.model import Report
+from mocktrial.envs.statistics import EXACT, Estimate
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the overview, pass@k where there are several trials, comparisons, and what failed."""
+    console.print(_overview(report))
+    estimates = [agent.success for agent in report.agents if agent.success]
+    note = "Means over tasks with 95% intervals, bootstrap over tasks."
+    if any(one.method == EXACT for one in estimates):
+        note += " Where all tasks agree: Clopper-Pearson."
+    console.print(Text(note, style="dim"))
+    if any(len(agent.pass_at) > 1 for agent in report.agents):
+        console.print(_pass_k(report))
+    for one in report.comparisons:
+        line = f"{one.second} - {one.first}: {signed(one.difference)} on {one.difference.tasks} tasks"
+        if one.runs_needed:
+            line += f"; runs an arm to see it again: {one.runs_needed}"
+        console.print(Text(line))
+    for agent in report.agents:
+        for reason, count in agent.failures[:3]:
+            console.print(Text(f"{agent.label}: {count} x no result: {reason}", style="yellow"))
+
+
+def percent(one: Estimate | None) -> str:
+    """ "85.0% [75.1, 92.0]" """
+    if one is None:
+        return "-"
+    return f"{100 * one.value:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+
+
+def signed(one: Estimate) -> str:
+    """A difference in percentage points, "+12.5 [+3.0, +21.0] points"."""
+    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}] points"
+
+
+def short(one: Estimate | None, *, scale: int = 100) -> str:
+    """The value alone: "85.0", or "0.850" at scale 1."""
+    if one is None:
+        return "-"
+    return f"{scale * one.value:.1f}" if scale > 1 else f"{one.value:.3f}"
+
+
+def _overview(report: Report) -> Table:
+    table = Table(title=Text(report.title), title_justify="left")
+    table.add_column("agent")
+    for name in ("tasks", "success", "reward", "under-ask %", "over-ask %", "guess %", "turns", "tokens"):
+        table.add_column(name, justify="right", no_wrap=name == "success")
+    table.add_column("no result", justify="right")
+    for agent in report.agents:
+        table.add_row(
+            Text(agent.label),
+            str(agent.tasks),
+            percent(agent.success),
+            short(agent.reward, scale=1),
+            short(agent.under_ask),
+            short(agent.over_ask),
+            short(agent.guess),
+            "-" if agent.turns is None else f"{agent.turns:.1f}",
+            "-" if agent.tokens is None else f"{agent.tokens:.0f}",
+            str(agent.no_result),
+        )
+    return table
+
+
+def _pass_k(report: Report) -> Table:
+    most = max(len(agent.pass_at) for agent in report.agents)
+    table = Table(title="pass@k and pass^k, %", title_justify="left")
+    table.add_column("agent")
+    for k in range(1, most + 1):
+        table.add_column(f"@{k}", justify="right")
+    for k in range(2, most + 1):
+        table.add_column(f"^{k}", justify="right")
+    for agent in report.agents:
+        at, hat = ([*map(short, one)] for one in (agent.pass_at, agent.pass_hat[1:]))
+        table.add_row(Text(agent.label), *_filled(at, most), *_filled(hat, most - 1))
+    return table
+
+
+def _filled(cells: list[str], length: int) -> list[str]:
+    return cells + ["-"] * (length - len(cells))

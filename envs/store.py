@@ -1,0 +1,241 @@
+"""The ledger: every run, task, episode and trajectory, in SQLite (WAL, synchronous=FULL) or PostgreSQL.
+
+`Ledger.open` is for the one process that plays a run: it takes the run's lock and refuses a changed
+config. `Ledger.read` is for everybody else. An episode's result and its trajectory are one transaction
+under a unique key, so a process may die at any instant: what was recorded is whole, the rest is owed.
+Every failure here is a `UsageError` with the next step. Which episodes to play is `runner`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select
+from sqlmodel import SQLModel
+
+from mocktrial.envs.atomic import whole_file
+from mocktrial.envs.database import Lock, open_engine, plainly, shown
+from mocktrial.envs.tables import (
+    EPISODE,
+    RUN,
+    TASK,
+    TRAJECTORY,
+    EpisodeKey,
+    EpisodeRecord,
+    episode_row,
+    from_line,
+    task_row,
+    to_line,
+)
+from mocktrial.envs.task import Task
+from mocktrial.envs.trajectory import Trajectory
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.values import stable
+
+_BATCH = 200  # trajectories held in memory at once while reading
+_KEY = ("run_id", *EpisodeKey._fields)
+_FIND = select(EPISODE.c.id, EPISODE.c.outcome).where(*(EPISODE.c[name] == bindparam(name) for name in _KEY))
+_ADD = insert(EPISODE).returning(EPISODE.c.id)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """First 16 hex digits of SHA-256 over the resolved config; key order does not matter."""
+    return hashlib.sha256(stable(config).encode()).hexdigest()[:16]
+
+
+class Ledger:
+    """One run's view of a ledger. Made by `open` or `read`; use with `with`, or `close()` it."""
+
+    def __init__(self, place: Path | str, engine: Engine, run: Row[Any], lock: Lock | None) -> None:
+        self._place, self._engine, self._lock = place, engine, lock
+        self._run_id: int = run.id
+        self.run: str = run.name
+        self.config: dict[str, Any] = json.loads(run.config)
+        self.config_hash: str = run.config_hash
+
+    @classmethod
+    def open(cls, place: Path | str, config: Mapping[str, Any], *, run: str = "main") -> Ledger:
+        """Start or resume `run`. `place`: a file or a database URL. `config`: resolved, JSON, no secrets.
+
+        Raises `UsageError` when another process plays this run, when the config differs from the one
+        that the run was started with (the differing keys are named), or when `place` is no ledger.
+        """
+        engine = open_engine(place, create=True)
+        lock = Lock(place, engine, run)
+        try:
+            with plainly(place):
+                SQLModel.metadata.create_all(engine, tables=[RUN, TASK, EPISODE, TRAJECTORY])
+                with engine.begin() as connection:
+                    row = _find_run(connection, run) or _add_run(connection, run, config)
+            _refuse_change(row, config)
+        except BaseException:
+            lock.release()
+            engine.dispose()
+            raise
+        return cls(place, engine, row, lock)
+
+    @classmethod
+    def read(cls, place: Path | str, *, run: str = "main") -> Ledger:
+        """A run for reading, also while it is played. Raises `UsageError` when there is none."""
+        names = cls.runs(place)
+        if run not in names:
+            raise UsageError(f"{shown(place)} has no run {run!r}", hint=f"it has {', '.join(names) or 'none'}")
+        engine = open_engine(place, create=False)
+        with plainly(place), engine.connect() as connection:
+            return cls(place, engine, connection.execute(select(RUN).where(RUN.c.name == run)).one(), None)
+
+    @staticmethod
+    def runs(place: Path | str) -> list[str]:
+        """Names of the runs in a ledger, sorted."""
+        engine = open_engine(place, create=False)
+        with plainly(place), engine.connect() as connection:
+            names = sorted(connection.scalars(select(RUN.c.name)))
+        engine.dispose()
+        return names
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._engine.dispose()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction: all of the block or nothing of it."""
+        if self._lock is None:
+            raise UsageError(f"run {self.run!r} was opened for reading", hint="open it with Ledger.open")
+        with plainly(self._place), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with plainly(self._place), self._engine.connect() as connection:
+            yield connection
+
+    def add_tasks(self, tasks: Iterable[Task]) -> None:
+        """Make tasks known; known ones are left as they are. Episodes refer to them by content hash."""
+        rows = {content_hash: task for task in tasks if (content_hash := task.content_hash())}
+        with self._writing() as connection:
+            known = set(connection.scalars(select(TASK.c.hash)))
+            fresh = [task_row(hashed, task) for hashed, task in rows.items() if hashed not in known]
+            if fresh:
+                connection.execute(insert(TASK), fresh)
+
+    def record(self, trajectory: Trajectory, *, seconds: float | None = None) -> None:
+        """Write an episode's result and trajectory in one transaction; durable when this returns.
+
+        An earlier `no_result` under the same key is replaced. Raises `UsageError`, and changes nothing,
+        when the key already has a result, the task was not added, or the disk refuses.
+        """
+        key = EpisodeKey(trajectory.task_hash, trajectory.agent, trajectory.trial, trajectory.seed, self.config_hash)
+        row = {"run_id": self._run_id, **episode_row(trajectory, key, seconds)}
+        body = to_line(trajectory)
+        with self._writing() as connection:
+            earlier = connection.execute(_FIND, {name: row[name] for name in _KEY}).first()
+            if earlier is not None:
+                if earlier.outcome != "no_result":
+                    what = f"{trajectory.agent} on {trajectory.task_id}, trial {trajectory.trial}"
+                    raise UsageError(f"already recorded: {what}", hint="skip the keys in Ledger.done()")
+                connection.execute(delete(EPISODE).where(EPISODE.c.id == earlier.id))
+            number = connection.execute(_ADD, row).scalar_one()
+            connection.execute(insert(TRAJECTORY), {"episode_id": number, "body": body})
+
+    def done(self) -> set[EpisodeKey]:
+        """Keys that need no more playing: all that have a result."""
+        query = select(*(EPISODE.c[name] for name in EpisodeKey._fields)).where(
+            EPISODE.c.run_id == self._run_id, EPISODE.c.outcome != "no_result"
+        )
+        with self._reading() as connection:
+            return {EpisodeKey(*row) for row in connection.execute(query)}
+
+    def episodes(self) -> list[EpisodeRecord]:
+        """All episodes' numbers, ordered by agent, task, trial and seed."""
+        of_task = {"domain", "family", "difficulty"}
+        columns = [(TASK if name in of_task else EPISODE).c[name] for name in _RECORD_COLUMNS]
+        query = select(*columns).join(TASK, TASK.c.hash == EPISODE.c.task_hash).where(EPISODE.c.run_id == self._run_id)
+        with self._reading() as connection:
+            records = [EpisodeRecord(run=self.run, **row) for row in connection.execute(query).mappings()]
+        return sorted(records, key=_order)
+
+    def tasks(self) -> dict[str, Task]:
+        """Every task of this ledger, by content hash."""
+        with self._reading() as connection:
+            rows = connection.execute(select(TASK.c.hash, TASK.c.body).order_by(TASK.c.hash))
+            return {row.hash: Task.model_validate_json(row.body) for row in rows}
+
+    def trajectories(self, ids: Sequence[int] | None = None) -> Iterator[Trajectory]:
+        """Trajectories of the episodes `ids`, in that order; without it all, in the order of `episodes`."""
+        return map(from_line, self._lines(ids))
+
+    def _lines(self, ids: Sequence[int] | None) -> Iterator[str]:
+        wanted = [record.id for record in self.episodes()] if ids is None else list(ids)
+        with self._reading() as connection:
+            for start in range(0, len(wanted), _BATCH):
+                batch = wanted[start : start + _BATCH]
+                rows = connection.execute(select(TRAJECTORY).where(TRAJECTORY.c.episode_id.in_(batch)))
+                bodies = {row.episode_id: row.body for row in rows}
+                yield from (bodies[number] for number in batch)
+
+    def export_jsonl(self, path: Path) -> int:
+        """Write every trajectory as one line; returns how many.
+
+        Equal contents give equal bytes, in whatever order the episodes ended or were interrupted.
+        """
+        with whole_file(path) as file:
+            return sum(file.write(line.encode("ascii") + b"\n") > 0 for line in self._lines(None))
+
+
+_RECORD_COLUMNS = [name for name in EpisodeRecord._fields if name != "run"]
+
+
+def _order(record: EpisodeRecord) -> tuple[str, str, str, int, int]:
+    return record.agent, record.task_id, record.task_hash, record.trial, record.seed
+
+
+def _find_run(connection: Connection, name: str) -> Row[Any] | None:
+    return connection.execute(select(RUN).where(RUN.c.name == name)).first()
+
+
+def _add_run(connection: Connection, name: str, config: Mapping[str, Any]) -> Row[Any]:
+    row = {"name": name, "config": stable(config), "config_hash": config_hash(config)}
+    return connection.execute(insert(RUN).values(row).returning(*RUN.c)).one()
+
+
+def _refuse_change(run: Row[Any], config: Mapping[str, Any]) -> None:
+    if run.config_hash == config_hash(config):
+        return
+    before, after = _flat(json.loads(run.config)), _flat(json.loads(stable(config)))
+    changed = [
+        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    raise UsageError(
+        f"run {run.name!r} was started with another config ({'; '.join(changed)})",
+        hint="change it back to resume, or choose another name",
+    )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """Dotted paths to the JSON text of what stands there; an empty object or list counts as a value."""
+    if isinstance(value, dict) and value:
+        children = list(value.items())
+    elif isinstance(value, list) and value:
+        children = list(enumerate(value))
+    else:
+        return {path: stable(value)}
+    joined = f"{path}." if path else ""
+    return {deep: text for key, item in children for deep, text in _flat(item, f"{joined}{key}").items()}

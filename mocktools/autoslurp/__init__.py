@@ -1,0 +1,1 @@
+"""Auto-SLURP: services, data, resolver and comparison."""

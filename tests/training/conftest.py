@@ -1,0 +1,84 @@
+"""A tiny random Llama with grouped heads, and rows with shared prefixes and tool tokens in the middle."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from mocktrial.agents.local.attention import install
+from mocktrial.training.data import Example, example
+
+VOCABULARY = 61
+
+
+def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Two layers, four query heads on two key/value heads, tied embeddings."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
+    model = LlamaForCausalLM(config).to(dtype)
+    install(model)
+    return model
+
+
+def some_rows(count: int = 6, seed: int = 0) -> list[Example]:
+    """Two worlds with a prompt of 24 tokens each; call, tool result, answer; all KTO and GRPO fields set."""
+    rng = random.Random(seed)
+
+    def draw(length: int) -> list[int]:
+        return [rng.randrange(VOCABULARY) for _ in range(length)]
+
+    worlds = [draw(24), draw(24)]
+    rows = []
+    for place in range(count):
+        lengths = [rng.randrange(1, 6), rng.randrange(2, 9), rng.randrange(1, 9), rng.randrange(2, 9), 3]
+        written = [False, True, False, True, False]
+        ids = worlds[place % 2] + draw(sum(lengths))
+        mask = [False] * 24 + [bit for bit, length in zip(written, lengths, strict=True) for _ in range(length)]
+        rows.append(
+            example(
+                f"task-{place // 3}",
+                ids,
+                mask,
+                weight=rng.choice((0.5, 1.0, 2.0)),
+                desirable=place % 3 == 0,
+                reward=float(place % 3),
+                behaviour=[-rng.uniform(3.0, 5.0) if bit else 0.0 for bit in mask],
+            )
+        )
+    return rows
+
+
+@pytest.fixture
+def tiny() -> PreTrainedModel:
+    return tiny_model()
+
+
+@pytest.fixture
+def fresh() -> Callable[[], PreTrainedModel]:
+    """The same start policy again and again."""
+    return tiny_model
+
+
+@pytest.fixture
+def wide() -> PreTrainedModel:
+    """In float64."""
+    return tiny_model(dtype=torch.float64)
+
+
+@pytest.fixture
+def rows() -> list[Example]:
+    return some_rows()

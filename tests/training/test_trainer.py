@@ -1,0 +1,202 @@
+"""The shared loop on a tiny model: splits, resume, kills, numbers that are not finite."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.training import checkpoint
+from mocktrial.training.checkpoint import find_checkpoint, is_stable, read_state
+from mocktrial.training.config import TrainConfig, parse_config
+from mocktrial.training.data import Example
+from mocktrial.training.trainer import Diverged, fit, learning_rate
+
+Fresh = Callable[[], PreTrainedModel]
+OBJECTIVES = pytest.mark.parametrize("objective", ["sft", "kto", "rl"])
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing of ours catches it."""
+
+
+def config_of(objective: str, **given: Any) -> TrainConfig:
+    plain = {"name": "x", "data": "none", "steps": 7, "batch_size": 4, "learning_rate": 5e-3, "save_every": 2}
+    return parse_config({"objective": objective, "grpo": {"kl_weight": 0.1}, **plain, **given}, "test")
+
+
+def stop_after(step: int) -> Callable[[int, int, float], None]:
+    def progress(done: int, total: int, loss: float) -> None:
+        if done == step:
+            raise Killed
+
+    return progress
+
+
+@OBJECTIVES
+def test_micro_batches_change_nothing(objective: str, fresh: Fresh, rows: list[Example]) -> None:
+    whole, split = fresh(), fresh()
+    many = fit(split, rows, config_of(objective, micro_batch_tokens=40))
+    once = fit(whole, rows, config_of(objective, micro_batch_tokens=10_000))
+    assert many.losses == pytest.approx(once.losses, abs=1e-5)
+
+
+def test_sft_learns_its_rows(tiny: PreTrainedModel, rows: list[Example]) -> None:
+    seen: list[tuple[int, int]] = []
+    result = fit(tiny, rows, config_of("sft", steps=40), progress=lambda done, total, _: seen.append((done, total)))
+    assert result.losses[-1] < 0.5 * result.losses[0]
+    assert seen == [(step, 40) for step in range(1, 41)]
+
+
+def test_kto_starts_at_half_and_separates(tiny: PreTrainedModel, rows: list[Example]) -> None:
+    result = fit(tiny, rows, config_of("kto", steps=30, batch_size=6))
+    assert result.losses[0] == pytest.approx(0.5, abs=1e-5)
+    assert result.losses[-1] < 0.45
+
+
+def test_grpo_raises_what_was_rewarded(fresh: Fresh, rows: list[Example]) -> None:
+    model = fresh()
+    fit(model, rows, config_of("rl", steps=20, learning_rate=1e-3))
+    best, worst = ([row for row in rows if row.reward == reward] for reward in (2.0, 0.0))
+    assert gain(model, fresh(), best) > gain(model, fresh(), worst) + 0.1
+
+
+def gain(after: PreTrainedModel, before: PreTrainedModel, rows: list[Example]) -> float:
+    """Mean change of a trained token's log-probability."""
+    return nll(before, rows) - nll(after, rows)
+
+
+def nll(model: PreTrainedModel, rows: list[Example]) -> float:
+    return fit(model, [dataclasses.replace(row, weight=1.0) for row in rows], config_of("sft", steps=1)).losses[0]
+
+
+@OBJECTIVES
+def test_resumed_losses_equal_an_unbroken_run(
+    objective: str, fresh: Fresh, rows: list[Example], tmp_path: Path
+) -> None:
+    config, folder = config_of(objective), tmp_path / "x"
+    unbroken = fit(fresh(), rows, config).losses
+    with pytest.raises(Killed):
+        fit(fresh(), rows, config, folder=folder, resume=True, progress=stop_after(5))
+    assert read_state(folder).step == 4
+    resumed = fit(fresh(), rows, config, folder=folder, resume=True)
+    assert resumed.losses == pytest.approx(unbroken, abs=1e-6)
+    assert is_stable(folder)
+
+
+@pytest.mark.parametrize("moment", range(1, 12))
+def test_killed_anywhere_inside_a_save_a_whole_checkpoint_remains(
+    moment: int, fresh: Fresh, rows: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = config_of("sft", steps=4), tmp_path / "x"
+    unbroken = fit(fresh(), rows, config).losses
+    with pytest.raises(Killed):
+        fit(fresh(), rows, config, folder=folder, resume=True, progress=stop_after(2))
+    with monkeypatch.context() as patch:
+        kill_at(patch, moment)
+        with pytest.raises(Killed):
+            fit(fresh(), rows, config, folder=folder, resume=True, progress=stop_after(4))
+    source = find_checkpoint(folder)
+    assert source is not None
+    assert read_state(source).step in (2, 4)
+    assert fit(fresh(), rows, config, folder=folder, resume=True).losses == pytest.approx(unbroken, abs=1e-6)
+    assert not (tmp_path / ".x.new").exists()
+
+
+def kill_at(patch: pytest.MonkeyPatch, moment: int) -> None:
+    """Raise at the `moment`-th fsync or rename of a save."""
+    left = [moment]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return real(*given)
+
+        return call
+
+    patch.setattr(checkpoint, "_fsync", counted(checkpoint._fsync))
+    patch.setattr(Path, "rename", counted(Path.rename))
+
+
+def test_a_torn_file_is_not_a_checkpoint(tiny: PreTrainedModel, rows: list[Example], tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    fit(tiny, rows, config_of("sft", steps=2), folder=folder)
+    assert find_checkpoint(folder) == folder
+    state = folder / "trainer_state.json"
+    state.write_bytes(state.read_bytes()[:-3])
+    assert find_checkpoint(folder) is None
+
+
+def test_a_checkpoint_holds_no_pickle_and_its_config(
+    tiny: PreTrainedModel, rows: list[Example], tmp_path: Path
+) -> None:
+    folder = tmp_path / "x"
+    fit(tiny, rows, config_of("sft", steps=1), folder=folder)
+    names = {path.name for path in folder.iterdir()}
+    assert {
+        "STABLE",
+        "config.toml",
+        "model.safetensors",
+        "optimizer.safetensors",
+        "trainer_state.json",
+    } <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    assert "micro_batch_tokens = 2048" in (folder / "config.toml").read_text()
+
+
+def test_resume_refuses_another_config_or_other_data(fresh: Fresh, rows: list[Example], tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    fit(fresh(), rows, config_of("sft"), folder=folder)
+    with pytest.raises(UsageError, match=r"learning_rate was 0\.005, is 0\.1"):
+        fit(fresh(), rows, config_of("sft", learning_rate=0.1), folder=folder, resume=True)
+    with pytest.raises(UsageError, match="other data"):
+        fit(fresh(), rows[1:], config_of("sft"), folder=folder, resume=True)
+
+
+def test_nan_stops_before_the_weights_change_and_names_the_batch(
+    tiny: PreTrainedModel, rows: list[Example], tmp_path: Path
+) -> None:
+    bad = dataclasses.replace(rows[0], group="task-bad", behaviour=tuple(math.nan for _ in rows[0].ids))
+    before = [parameter.clone() for parameter in tiny.parameters()]
+    with pytest.raises(Diverged, match=r"the loss of step 1 .*task-bad"):
+        fit(
+            tiny,
+            [bad, *(dataclasses.replace(row, group="task-bad") for row in rows[1:])],
+            config_of("rl", batch_size=6),
+            folder=tmp_path / "x",
+        )
+    assert all(torch.equal(one, other) for one, other in zip(before, tiny.parameters(), strict=True))
+    assert not (tmp_path / "x").exists()
+
+
+def test_rows_that_cannot_teach_are_named(tiny: PreTrainedModel, rows: list[Example]) -> None:
+    equal = [dataclasses.replace(row, reward=1.0) for row in rows]
+    with pytest.raises(UsageError, match="rewards are equal"):
+        fit(tiny, equal, config_of("rl"))
+    with pytest.raises(UsageError, match="task-0 has no label"):
+        fit(tiny, [dataclasses.replace(row, desirable=None) for row in rows], config_of("kto"))
+    with pytest.raises(UsageError, match="no trajectories"):
+        fit(tiny, [], config_of("sft"))
+
+
+def test_kto_with_one_prompt_or_one_side_runs(tiny: PreTrainedModel, rows: list[Example]) -> None:
+    assert fit(tiny, rows[:1], config_of("kto", steps=2)).losses[0] == pytest.approx(0.5, abs=1e-5)
+    disliked = [dataclasses.replace(row, desirable=False) for row in rows]
+    assert all(map(math.isfinite, fit(tiny, disliked, config_of("kto", steps=3)).losses))
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("linear", 1 / 9), ("cosine", 0.0302)])
+def test_learning_rate(schedule: str, last: float) -> None:
+    config = config_of("sft", schedule=schedule, learning_rate=1.0, warmup=0.1)
+    assert learning_rate(0, 10, config) == 1.0
+    assert learning_rate(9, 10, config) == pytest.approx(last, abs=1e-4)
+    assert learning_rate(0, 40, config) == 0.25

@@ -1,0 +1,89 @@
+"""What a training run is told, as one frozen model read from TOML. Defaults stand beside their meaning.
+
+Sources of the defaults: METHODS sections 1, 3 and 4. Unknown keys and wrong types raise `UsageError`
+with the key's name; nothing is coerced silently.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import tomlkit
+from pydantic import Field, ValidationError
+
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.spec import Frozen
+
+Verb: TypeAlias = Literal["sft", "kto", "rl"]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+
+class KtoConfig(Frozen):
+    beta: float = Field(0.1, gt=0)  # ToolRec uses 0.01 (METHODS section 3)
+    desirable_weight: float = Field(1.0, ge=0)  # lambda_D
+    undesirable_weight: float = Field(1.0, ge=0)  # lambda_U
+
+
+class GrpoConfig(Frozen):
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    clip_high: float = Field(0.28, gt=0)
+    kl_weight: float = Field(0.0, ge=0)  # of the k3 estimate against the policy at the start; 0 = none
+    advantage_eps: float = Field(1e-6, gt=0)  # also: groups whose rewards differ by no more are left out
+
+
+class TrainConfig(Frozen):
+    objective: Verb
+    name: str = Field(pattern=NAME_PATTERN)  # the checkpoint's folder under `out`
+    data: str  # JSONL file of trajectories
+    model: str = "smollm2"  # as `agents.local.weights.load` takes it
+    out: str = "checkpoints"
+    seed: int = 0
+    steps: int = Field(0, ge=0)  # optimizer steps; 0 = as many as `epochs` make
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(8, ge=1)  # trajectories an optimizer step
+    micro_batch_tokens: int = Field(2048, ge=1)  # computed tokens a forward pass; memory, not the result
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup: float = Field(0.1, ge=0, le=1)  # share of the steps
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)  # of the whole gradient
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 only where the device multiplies it
+    save_every: int = Field(0, ge=0)  # steps between checkpoints; 0 = only at the end
+    keep_optimizer: bool = True  # in the checkpoint, so that it can be resumed; twice the model's size
+    kto: KtoConfig = KtoConfig()
+    grpo: GrpoConfig = GrpoConfig()
+
+
+def load_config(path: Path, verb: Verb) -> TrainConfig:
+    """The config at `path` for `mocktrial train VERB`. `objective` may be left out of the file."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no config file at {path}", hint=f"mocktrial train {verb} --help") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    if given.setdefault("objective", verb) != verb:
+        raise UsageError(
+            f"{path}: objective is {given['objective']!r}",
+            hint=f"mocktrial train {given['objective']} {path}",
+        )
+    return parse_config(given, str(path))
+
+
+def parse_config(given: dict[str, Any], where: str) -> TrainConfig:
+    """A config from plain data; errors say `where`, which key and why."""
+    try:
+        return TrainConfig.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise UsageError(f"{where}: {key}: {reason}", hint="remove or correct the key") from error
+
+
+def dump_config(config: TrainConfig) -> str:
+    """The resolved config as TOML, every default written out."""
+    return tomlkit.dumps(config.model_dump(mode="json"))
