@@ -100,8 +100,9 @@ class Episode:
 
     async def reset(self) -> Observation:
         """Start (again) from the task's first state."""
-        self.world.close()
-        self.world = World.open(self.image, self.seed)
+        if self._state.messages:  # played before
+            self.world.close()
+            self.world = World.open(self.image, self.seed)
         system = {"role": "system", "content": system_prompt(self.world)}
         user = {"role": "user", "content": self.task.instruction}
         self._state = replace(self._fresh(), messages=(system, user))
@@ -269,6 +270,8 @@ class Episode:
 def _writable(message: Message) -> Message:
     """The message as it can be kept: halves of surrogate pairs, which no file can hold, become "?"."""
     text = dumps(message)
+    if text.isascii():
+        return message
     kept = text.encode("utf-8", "replace").decode()
     return message if kept == text else json.loads(kept)
 

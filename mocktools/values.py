@@ -69,9 +69,12 @@ def _number_of(value: JSON) -> JSON:
     return value
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one a call
+
+
 def dumps(value: JSON) -> str:
     """JSON as tools print it: one line, UTF-8 kept, key order as given."""
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def stable(value: JSON) -> str:

@@ -1,4 +1,4 @@
-"""`mocktrial train`: trajectories from a JSONL file, a model by name, a checkpoint folder.
+"""`mocktrial train`: trajectories from a run or a JSONL file, a model by name, a checkpoint folder.
 
 Each line is a `Record`. Where the tokens were recorded they are used as they are; else the messages are
 rendered as the policy would have written them. Fails with `UsageError` (missing or broken file, with the
@@ -11,29 +11,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from mocktrial.agents.local.render import Renderer
 from mocktrial.agents.local.weights import load
-from mocktrial.envs.chat import Message, TokenTrace, ToolSchema
 from mocktrial.mocktools.errors import SpecError, UsageError
-from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.checkpoint import find_checkpoint
 from mocktrial.training.config import NAME_PATTERN, TrainConfig
 from mocktrial.training.data import Example, example, example_of_traces
+from mocktrial.training.records import Record, read_records
 from mocktrial.training.trainer import Progress, TrainResult, fit
-
-
-class Record(Frozen):
-    """One trajectory to learn from."""
-
-    messages: tuple[Message, ...] = ()  # OpenAI's; not needed where `tokens` is given
-    tools: tuple[ToolSchema, ...] = ()
-    tokens: tuple[TokenTrace, ...] = ()  # a local policy's turns as recorded
-    weight: float = 1.0
-    label: bool | None = None  # KTO: desirable or not
-    reward: float | None = None  # GRPO
-    group: str = ""  # the task; empty = the line's own number
 
 
 def train(
@@ -51,7 +36,7 @@ def train(
     folder = checkpoint_folder(config)
     if not resume and (folder.exists() or find_checkpoint(folder)):
         raise UsageError(f"{folder} exists already", hint="choose another name, or --resume")
-    records = read_records(Path(config.data)) if records is None else records
+    records = read_records(Path(config.data), config.objective) if records is None else records
     loaded = load(config.model, dtype="float32", threads=threads)
     renderer = Renderer(loaded.tokenizer)
     return fit(
@@ -70,26 +55,6 @@ def checkpoint_folder(config: TrainConfig) -> Path:
     if not re.fullmatch(NAME_PATTERN, config.name):
         raise UsageError(f"not a checkpoint name: {config.name!r}", hint="use a-z, 0-9, '.', '_' and '-'")
     return Path(config.out) / config.name
-
-
-def read_records(path: Path) -> list[Record]:
-    """The records of a JSONL file; errors name the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the trajectories at {path}: {error}") from error
-    records = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            records.append(Record.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "line"
-            reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-            raise UsageError(f"{path}:{number}: {key}: {reason}") from error
-    return records
 
 
 def example_of(record: Record, renderer: Renderer, where: str) -> Example:

@@ -10,7 +10,8 @@ import pytest
 
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.training.config import TrainConfig, dump_config, load_config, parse_config
-from mocktrial.training.run import Record, checkpoint_folder, read_records, train
+from mocktrial.training.records import Record, read_records
+from mocktrial.training.run import checkpoint_folder, train
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -54,7 +55,7 @@ def test_bad_trajectory_line_is_named(tmp_path: Path, line: str, message: str) -
     path = tmp_path / "d.jsonl"
     path.write_text('{"messages": []}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match=message):
-        read_records(path)
+        read_records(path, "sft")
 
 
 def test_checkpoint_stays_under_its_root() -> None:
