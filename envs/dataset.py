@@ -56,6 +56,7 @@ class Recipe(Frozen):
     seed: int = 0
     count: int = Field(default=0, ge=0)  # tasks asked for
     worlds_per_domain: int = Field(default=0, ge=0)
+    max_calls: int = Field(default=0, ge=0)  # in a gold plan; 0: no bound
     domains: tuple[str, ...] = ()
     dropped: dict[str, int] = Field(default_factory=dict)  # drafts that did not become tasks, by reason
     versions: dict[str, str] = Field(default_factory=dict)  # of what decides the bytes

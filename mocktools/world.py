@@ -27,8 +27,11 @@ from mocktrial.mocktools.writeset import Change, read_changeset
 
 MAX_RESULT_BYTES = 8192
 MAX_ARGUMENT_BYTES = 65_536
+MAX_ARGUMENT_DEPTH = 100  # what Python and the validator hold depends on the stack, an answer must not
 PAGE_ROWS = 20
 _SLOT = re.compile(r"\{(\w+)\}")
+_TOO_DEEP = f"Arguments are nested more than {MAX_ARGUMENT_DEPTH} deep."
+_STRICT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -181,17 +184,28 @@ def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
             raise ToolFailure("too_large", f"Arguments are longer than {MAX_ARGUMENT_BYTES} bytes.")
         try:
             arguments = json.loads(arguments)
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise ToolFailure("bad_arguments", _TOO_DEEP) from error
+        except ValueError as error:
             raise ToolFailure(
                 "bad_json", f"Arguments are not JSON: {str(error)[:120]}.", hint="Send one JSON object."
             ) from error
     if not isinstance(arguments, Mapping):
         raise ToolFailure("bad_arguments", "Arguments must be a JSON object.", hint="Send one JSON object.")
+    if _is_deeper(arguments, MAX_ARGUMENT_DEPTH):
+        raise ToolFailure("bad_arguments", _TOO_DEEP)
     try:
-        dumps(arguments).encode()
+        _STRICT.encode(arguments).encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair: no database and no file can hold it
         raise ToolFailure("bad_arguments", "Arguments hold a character that is no text.") from error
+    except ValueError as error:  # Python reads NaN, and 1e400 as infinity
+        raise ToolFailure("bad_arguments", "Arguments hold a number that is no JSON.") from error
     return arguments
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
+    return inner is not None and (depth == 0 or any(_is_deeper(item, depth - 1) for item in inner))
 
 
 def failed(failure: ToolFailure) -> ToolResult:
@@ -261,7 +275,10 @@ def _page(rows: list[dict[str, Any]], page: int) -> dict[str, Any]:
 
 
 def _result(value: Any) -> ToolResult:
-    text = dumps(value)
+    try:
+        text = _STRICT.encode(value)
+    except ValueError as error:
+        raise ToolFailure("too_large", "A number of the result is too large.") from error
     if len(text.encode()) > MAX_RESULT_BYTES:
         value = _shorten(value)
         text = dumps(value)
@@ -294,6 +311,10 @@ def _translate(error: BaseException, tool: CompiledTool) -> BaseException:
         return ToolFailure("too_much_work", "The tool gave up: too much work.", hint="Narrow the arguments.")
     if isinstance(error, apsw.TooBigError):
         return ToolFailure("too_large", "A value is too large.")
+    if isinstance(error, OverflowError):
+        return ToolFailure("too_large", "A number is too large: integers have 64 bits.")
+    if isinstance(error, UnicodeDecodeError):  # SQL made half of a surrogate pair
+        return ToolFailure("constraint", "The tool made a character that is no text.")
     if isinstance(error, apsw.Error):
         return NoResult(f"tool {tool.spec.name} failed inside: {error}", blame="tools")
     return error

@@ -19,7 +19,7 @@ from mocktrial.mocktools.autoslurp.change import change_one_slot
 from mocktrial.mocktools.autoslurp.compare import PUBLISHED
 from mocktrial.mocktools.autoslurp.dataset import Dataset, GoldCall, Row
 from mocktrial.mocktools.autoslurp.resolve import canonical_arguments
-from mocktrial.mocktools.autoslurp.services import autoslurp_image
+from mocktrial.mocktools.autoslurp.services import autoslurp_image, for_tool
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.world import World
 from mocktrial.mocktools.writeset import Change
@@ -66,12 +66,8 @@ def _rehearse(calls: Iterable[GoldCall], image: WorldImage) -> tuple[list[str], 
 
 
 def _arguments(call: GoldCall, image: WorldImage) -> dict[str, Any]:
-    """The call's slots, resolved; those that its tool does not take go to `other`."""
-    tool = image.tools.get(call.intent)
-    taken = tool.spec.parameters if tool else {}
-    found = canonical_arguments(call.slots, image.now)
-    other = {label: value for label, value in found.items() if label not in taken}
-    return {label: value for label, value in found.items() if label in taken} | ({"other": other} if other else {})
+    """The call's slots, resolved, as its tool takes them."""
+    return for_tool(call.intent, canonical_arguments(call.slots, image.now))
 
 
 def _plan(calls: Iterable[GoldCall], image: WorldImage) -> tuple[GoldStep, ...]:

@@ -35,11 +35,15 @@ def generate(
     *,
     name: str = "tasks",
     worlds_per_domain: int = 6,
+    max_calls: int | None = None,
     progress: Callable[[int], None] = lambda made: None,
 ) -> Dataset:
-    """`count` proved tasks. `progress` is told the number made so far, for a bar."""
+    """`count` proved tasks of at most `max_calls` gold calls each.
+
+    progress: is told the number made so far, for a bar.
+    """
     chosen = tuple(dict.fromkeys(domains)) if domains else shipped_domains()
-    maker = _Maker(seed, [load_blueprint(domain) for domain in chosen], worlds_per_domain)
+    maker = _Maker(seed, [load_blueprint(domain) for domain in chosen], worlds_per_domain, max_calls)
     made: list[tuple[Task, Proof]] = []
     while len(made) < count:
         if not maker.cells:
@@ -54,8 +58,9 @@ def generate(
                 progress(len(made))
     used = {task.world for task, _ in made}
     recipe = Recipe(
-        name=name, seed=seed, count=count, worlds_per_domain=worlds_per_domain, domains=chosen,
-        dropped=dict(sorted(maker.dropped.items())), versions={item: version(item) for item in _DECIDING},
+        name=name, seed=seed, count=count, worlds_per_domain=worlds_per_domain, max_calls=max_calls or 0,
+        domains=chosen, dropped=dict(sorted(maker.dropped.items())),
+        versions={item: version(item) for item in _DECIDING},
     )  # fmt: skip
     made.sort(key=lambda pair: pair[0].id)
     return Dataset(
@@ -72,7 +77,7 @@ Cell = tuple[str, int]  # domain, difficulty
 class _Maker:
     """Draws tasks cell by cell. A cell that only repeats itself is closed."""
 
-    def __init__(self, seed: int, blueprints: Sequence[Blueprint], worlds: int) -> None:
+    def __init__(self, seed: int, blueprints: Sequence[Blueprint], worlds: int, max_calls: int | None) -> None:
         self.seed, self.worlds = seed, worlds
         self.blueprints = {blueprint.name: blueprint for blueprint in blueprints}
         self.images: dict[str, WorldImage] = {}
@@ -81,7 +86,8 @@ class _Maker:
         self._seen: set[tuple[str, str, str]] = set()
         self.cells: dict[Cell, list[Goal]] = {}
         for blueprint in blueprints:
-            for goal in blueprint.goals.goals:
+            goals = [goal for goal in blueprint.goals.goals if max_calls is None or goal.difficulty <= max_calls]
+            for goal in goals:
                 self.cells.setdefault((blueprint.name, goal.difficulty), []).append(goal)
         self.cells = dict(sorted(self.cells.items(), key=lambda item: (item[0][1], item[0][0])))
 

@@ -51,6 +51,7 @@ class TrainConfig(Frozen):
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)  # of the whole gradient
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 only where the device multiplies it
+    frozen_layers: int = Field(0, ge=0)  # so many first layers and the embeddings stay as they are; 0 = none
     save_every: int = Field(0, ge=0)  # steps between checkpoints; 0 = only at the end
     keep_optimizer: bool = True  # in the checkpoint, so that it can be resumed; twice the model's size
     kto: KtoConfig = KtoConfig()

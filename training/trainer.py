@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -103,6 +103,7 @@ class _Loop:
         self._autocast = config.precision == "bf16" or (
             config.precision == "auto" and fast_dtype(model.device.type) == torch.bfloat16
         )
+        freeze(model, config.frozen_layers)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=config.learning_rate,
@@ -141,6 +142,20 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss
+
+
+def freeze(model: PreTrainedModel, layers: int) -> None:
+    """Let only the layers from index `layers` on, and the last norm, learn; 0 lets all of the model learn.
+
+    The backward pass ends where learning does: half the layers frozen make a step about a third cheaper.
+    Raises `UsageError` when nothing would be left.
+    """
+    blocks = cast(torch.nn.ModuleList, model.base_model.layers)
+    if layers >= len(blocks):
+        raise UsageError(f"frozen_layers is {layers}, the model has {len(blocks)} layers", hint="leave some to learn")
+    model.requires_grad_(layers == 0)
+    for part in (*blocks[layers:], cast(torch.nn.Module, model.base_model.norm)):
+        part.requires_grad_(True)
 
 
 def learning_rate(step: int, total: int, config: TrainConfig) -> float:

@@ -110,6 +110,9 @@ def require_torch() -> None:
 
 
 def _torch() -> Any:
+    # Threads that wait by spinning take the cores from whatever else runs: three times slower there,
+    # no faster on a quiet machine. Read by OpenMP when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         import torch
         import transformers  # noqa: F401 -- both or neither

@@ -6,7 +6,7 @@ from mocktrial.envs.report.build import build_report
 from mocktrial.envs.report.model import AgentSummary, Comparison, Group, Page, Report
 from mocktrial.envs.report.page import write_html
 from mocktrial.envs.report.runs import report_runs
-from mocktrial.envs.report.table import print_report
+from mocktrial.envs.report.table import percent, print_report
 
 __all__ = [
     "AgentSummary",
@@ -15,6 +15,7 @@ __all__ = [
     "Page",
     "Report",
     "build_report",
+    "percent",
     "print_report",
     "report_runs",
     "write_html",

@@ -42,31 +42,31 @@ def signed(one: Estimate) -> str:
     return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}] points"
 
 
-def short(one: Estimate | None, *, scale: int = 100) -> str:
+def short(one: Estimate | None, *, scale: int = 100, digits: int | None = None) -> str:
     """The value alone: "85.0", or "0.850" at scale 1."""
     if one is None:
         return "-"
-    return f"{scale * one.value:.1f}" if scale > 1 else f"{one.value:.3f}"
+    digits = (1 if scale > 1 else 3) if digits is None else digits
+    return f"{scale * one.value:.{digits}f}"
 
 
 def _overview(report: Report) -> Table:
-    table = Table(title=Text(report.title), title_justify="left")
-    table.add_column("agent")
-    for name in ("tasks", "success", "reward", "under-ask %", "over-ask %", "guess %", "turns", "tokens"):
-        table.add_column(name, justify="right", no_wrap=name == "success")
-    table.add_column("no result", justify="right")
+    """Narrow enough for 80 columns; the HTML file has the rest."""
+    broken = any(agent.no_result for agent in report.agents)
+    table = Table(title=Text(report.title), title_justify="left", caption="asking: under / over / guess, %")
+    table.add_column("agent", no_wrap=True)
+    for name in ("tasks", "success [95%]", "reward", "asking", "turns", *(["no result"] if broken else [])):
+        table.add_column(name, justify="right", no_wrap=True)
     for agent in report.agents:
+        asking = " / ".join(short(one, digits=0) for one in (agent.under_ask, agent.over_ask, agent.guess))
         table.add_row(
             Text(agent.label),
             str(agent.tasks),
             percent(agent.success),
-            short(agent.reward, scale=1),
-            short(agent.under_ask),
-            short(agent.over_ask),
-            short(agent.guess),
+            short(agent.reward, scale=1, digits=2),
+            asking,
             "-" if agent.turns is None else f"{agent.turns:.1f}",
-            "-" if agent.tokens is None else f"{agent.tokens:.0f}",
-            str(agent.no_result),
+            *([str(agent.no_result)] if broken else []),
         )
     return table
 

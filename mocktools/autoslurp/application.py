@@ -1,4 +1,4 @@
-"""The ASGI application behind `server`: who may ask, whose episode it is, and HTTP to `wire.handle` and back.
+"""The ASGI application behind `server`: whose episode it is, and HTTP to `wire.handle` and back.
 
 An episode is named by the header `X-Episode` or by `/e/{episode}/...` before the path; who names none shares
 the episode `default`. The control plane (`/control/reset`, `/control/state`) needs the control token and is
@@ -10,35 +10,20 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from mocktrial.mocktools.autoslurp.wire import Body, failure, handle
 from mocktrial.mocktools.errors import NoResult
+from mocktrial.mocktools.gate import Gate, Receive, Refusal, Scope, Send, episode_name, read_body
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.world import World
 
-MAX_BODY_BYTES = 65_536
 _REMEMBERED = 10_000  # names of dropped episodes, so that none comes back empty unnoticed
-_EPISODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: json.dumps makes one a call
 _log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Refusal(Exception):
-    """A request that is not answered: HTTP status and message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Episodes:
@@ -76,15 +61,11 @@ class Episodes:
 
 
 class Application:
-    """The ASGI application. `hosts` are the host names it answers to; empty: any, for the token guards it."""
+    """The ASGI application."""
 
-    def __init__(
-        self, episodes: Episodes, hosts: frozenset[str], token: str | None = None, control_token: str | None = None
-    ) -> None:
+    def __init__(self, episodes: Episodes, gate: Gate) -> None:
         self._episodes = episodes
-        self._hosts = hosts
-        self._token = token
-        self._control_token = control_token
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,34 +84,23 @@ class Application:
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Body]:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._check_sender(headers)
+        self._gate.check_sender(headers)
         method, path = scope["method"], scope["path"]
         if method not in ("GET", "POST"):
             raise Refusal(405, f"method {method} is not known here: use GET or POST")
         params = await _read_object(receive) if method == "POST" else _read_query(scope["query_string"])
         if path.startswith("/control/"):
-            _check_token(headers, self._control_token, "control token")
+            self._gate.check_control(headers)
             return self._control(method, path, params)
-        if self._token is not None:
-            _check_token(headers, self._token, "token")
+        self._gate.check_agent(headers)
         name = headers.get(b"x-episode", b"default").decode("latin-1")
         if path.startswith("/e/"):
             _, _, name, rest = path.split("/", 3) if path.count("/") > 2 else ("", "", path[3:], "")
             path = f"/{rest}"
-        return handle(self._episodes.world(_episode_name(name)), path, method, params)
-
-    def _check_sender(self, headers: Mapping[bytes, bytes]) -> None:
-        """A foreign Host or Origin is a web page that reaches for this machine: refused."""
-        host = _host_name(headers.get(b"host", b""))
-        if not host or (self._hosts and host not in self._hosts):
-            raise Refusal(403, "this Host is not served")
-        if b"origin" in headers:
-            origin = _host_name(headers[b"origin"].partition(b"//")[2])
-            if origin not in (self._hosts or {host}):
-                raise Refusal(403, "this Origin is not served")
+        return handle(self._episodes.world(episode_name(name)), path, method, params)
 
     def _control(self, method: str, path: str, params: Mapping[str, Any]) -> tuple[int, Body]:
-        name = _episode_name(params.get("episode", "default"))
+        name = episode_name(params.get("episode", "default"))
         if (method, path) == ("POST", "/control/reset"):
             seed = params.get("seed", 0)
             if isinstance(seed, bool) or not isinstance(seed, int):
@@ -144,25 +114,6 @@ class Application:
         raise Refusal(404, "the control plane has POST /control/reset and GET /control/state")
 
 
-def _check_token(headers: Mapping[bytes, bytes], token: str | None, kind: str) -> None:
-    given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-    if token is None or not secrets.compare_digest(given, token.encode()):
-        raise Refusal(401, f"send the {kind}: Authorization: Bearer ...")
-
-
-def _episode_name(name: object) -> str:
-    if not isinstance(name, str) or not _EPISODE.fullmatch(name):
-        raise Refusal(400, "an episode's name has letters, digits and . _ - (at most 64)")
-    return name
-
-
-def _host_name(value: bytes) -> str:
-    try:
-        return urlsplit("//" + value.decode("latin-1")).hostname or ""
-    except ValueError:
-        return ""
-
-
 def _read_query(text: bytes) -> dict[str, Any]:
     try:
         found = parse_qs(text.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
@@ -173,13 +124,7 @@ def _read_query(text: bytes) -> dict[str, Any]:
 
 async def _read_object(receive: Receive) -> dict[str, Any]:
     """The posted JSON object; an empty body is an empty one."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MAX_BODY_BYTES:
-            raise Refusal(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+    body = await read_body(receive)
     try:
         value = json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError) as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from mocktrial.mocktools.autoslurp.catalog import Catalog, Intent, catalog
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import Toolkit, WorldSpec
+from mocktrial.mocktools.values import JSON
 
 NOW = "2026-05-11T09:00:00"  # a Monday; the originals take dates of the 2020s only
 ASSISTANT = "assistant"  # intents without a local service of their own
@@ -71,6 +73,15 @@ def autoslurp_world() -> WorldSpec:
 def autoslurp_image() -> WorldImage:
     """The world compiled, once a process."""
     return compile_world(autoslurp_world())
+
+
+def for_tool(intent: str, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
+    """`arguments` as the intent's tool takes them: labels that it does not list go to `other`."""
+    tool = autoslurp_image().tools.get(intent)
+    listed = tool.spec.parameters if tool else arguments
+    other = {label: value for label, value in arguments.items() if label not in listed}
+    known = {label: value for label, value in arguments.items() if label in listed}
+    return known | ({"other": other} if other else {})
 
 
 def labels_of(intent: Intent, facts: Catalog) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ def synth(
     count: Annotated[int, typer.Option(min=1, help="Tasks to ship.")] = 200,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     domain: Annotated[list[str] | None, typer.Option(help="Only these domains (repeatable).")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=1, help="Easier tasks: so many gold calls at most.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of datasets.")] = Path("datasets"),
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +69,9 @@ def synth(
 
     folder = dataset_folder(out, name)
     with progress("generating and proving", count) as advance:
-        dataset = generate(seed, count, domain or None, name=name, progress=lambda made: advance(made, ""))
+        dataset = generate(
+            seed, count, domain or None, name=name, max_calls=max_calls, progress=lambda made: advance(made, "")
+        )
     dataset.save(folder)
     _print({"dataset": str(folder), "tasks": len(dataset.tasks), "worlds": len(dataset.worlds)}, as_json)
 
@@ -218,6 +221,24 @@ def autoslurp(
     from mocktrial.mocktools.autoslurp.server import serve
 
     serve(host=host, port=port, token=token, control_token=control_token)
+
+
+@serve_app.command(epilog="Example: mocktrial serve world clinic.json --control-token SECRET")
+def world(
+    file: Annotated[Path, typer.Argument(help="A world: WorldSpec as JSON; docs/worlds.md has the form.")],
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    host: Annotated[str, typer.Option(help="Elsewhere than on loopback a token is needed.")] = "127.0.0.1",
+    token: Annotated[str | None, typer.Option(envvar="MOCKTRIAL_TOKEN", help="Asked of every agent.")] = None,
+    control_token: Annotated[
+        str | None, typer.Option(envvar="MOCKTRIAL_CONTROL_TOKEN", help="Opens /episodes; without one nothing starts.")
+    ] = None,
+) -> None:
+    """Any world's tools, an episode at a time, for agents in other processes."""
+    from mocktrial.mocktools.files import read_world
+    from mocktrial.mocktools.http import serve
+    from mocktrial.mocktools.image import compile_world
+
+    serve(compile_world(read_world(file)), host=host, port=port, token=token, control_token=control_token)
 
 
 @app.command(epilog="Example: mocktrial doctor --base-url http://127.0.0.1:8000/v1")

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from mocktrial.mocktools.autoslurp.catalog import catalog
-from mocktrial.mocktools.autoslurp.server import application, bind, original_ports, running, serve
+from mocktrial.mocktools.autoslurp.server import application, original_ports, running, serve
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.listening import bind
 
 SERVICES = [service for service in catalog().services.values() if service.port]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mocktrial.mocktools.autoslurp.catalog import catalog
 from mocktrial.mocktools.autoslurp.dataset import read
 from mocktrial.mocktools.autoslurp.resolve import arguments, canonical_arguments
-from mocktrial.mocktools.autoslurp.services import ASSISTANT, autoslurp_image, autoslurp_world
+from mocktrial.mocktools.autoslurp.services import ASSISTANT, autoslurp_image, autoslurp_world, for_tool
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.world import World
 
@@ -212,5 +212,5 @@ def test_every_released_command_is_taken_with_all_its_labels(file: str, autoslur
     for call in calls:
         for given_ in (arguments(call.slots), canonical_arguments(call.slots, image.now)):
             with World.open(image, 1) as world:
-                code = world.call(call.intent, given_).code
+                code = world.call(call.intent, for_tool(call.intent, given_)).code
             assert code in ("", "need_slot", "not_found"), (call, code)

@@ -91,6 +91,20 @@ def test_resumed_losses_equal_an_unbroken_run(
     assert is_stable(folder)
 
 
+def test_frozen_layers_stay_and_resume_agrees(fresh: Fresh, rows: list[Example], tmp_path: Path) -> None:
+    config, folder = config_of("sft", frozen_layers=1), tmp_path / "x"
+    model, before = fresh(), fresh().state_dict()
+    unbroken = fit(model, rows, config).losses
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith(("model.layers.1.", "model.norm.")) for name in changed)
+    with pytest.raises(Killed):
+        fit(fresh(), rows, config, folder=folder, resume=True, progress=stop_after(5))
+    assert fit(fresh(), rows, config, folder=folder, resume=True).losses == pytest.approx(unbroken, abs=1e-6)
+    with pytest.raises(UsageError, match="layers"):
+        fit(fresh(), rows, config_of("sft", frozen_layers=2))
+
+
 @pytest.mark.parametrize("moment", range(1, 12))
 def test_killed_anywhere_inside_a_save_a_whole_checkpoint_remains(
     moment: int, fresh: Fresh, rows: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,170 @@
+"""A door over HTTP to any compiled world. In-process `World.call` is the main path; nothing is decided here.
+
+Two planes. An agent holds an episode's key and reaches its tools: `GET /e/{episode}/tools`,
+`POST /e/{episode}/tools/{name}`. What mints, reads, freezes and ends episodes is under `/episodes` and needs
+the control token. A world is not thread safe, so every handler is a coroutine without an `await` between the
+first and the last touch of a world: calls are serialised.
+
+A tool's failure is an answer (200, `ok` false). What is not answered is `{"error": ...}`: 4xx for the caller's
+fault, 502 for a fault of the world's spec (`NoResult`). Without fastapi this module raises `MissingExtra`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Annotated, Any
+
+from mocktrial.mocktools import listening
+from mocktrial.mocktools.episodes import Episodes, Minted, Start, State
+from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
+from mocktrial.mocktools.gate import ASGI, Gate, Receive, Refusal, Scope, Send, read_body
+from mocktrial.mocktools.image import WorldImage
+
+try:
+    from fastapi import FastAPI, Header, Request, Response
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+except ModuleNotFoundError as error:
+    raise MissingExtra("the package fastapi is not installed", hint="pip install 'mocktrial[serve]'") from error
+
+MAX_EPISODES = 64  # open at a time, each at most about 1 MiB
+_ARGUMENTS = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+_log = logging.getLogger(__name__)
+
+Repeat = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
+
+
+class _Gatekeeper:
+    """Checks the sender, token and size of every request, whether or not there is anything at its path."""
+
+    def __init__(self, app: ASGI, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)  # nothing is served there
+        headers = dict(scope["headers"])
+        try:
+            self._gate.check_sender(headers)
+            if scope["path"].startswith("/episodes"):
+                self._gate.check_control(headers)
+            else:
+                self._gate.check_agent(headers)
+            body = await read_body(receive)
+        except Refusal as refusal:
+            return await _error(refusal.status, str(refusal))(scope, receive, send)
+
+        async def again() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+
+def world_app(image: WorldImage, gate: Gate, *, max_episodes: int = MAX_EPISODES) -> FastAPI:
+    """The ASGI application for one world. Raises `UsageError` where no episode may be open."""
+    if max_episodes < 1:
+        raise UsageError("at least 1 episode must be allowed", hint="raise max_episodes")
+    episodes = Episodes(image, max_episodes)
+    # No pages of documentation: they load scripts from elsewhere (FAULTS 23).
+    app = FastAPI(title=f"world {image.spec.name}", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_middleware(_Gatekeeper, gate=gate)
+    _add_agent_plane(app, episodes)
+    _add_control_plane(app, episodes)
+    _add_errors(app)
+    return app
+
+
+def _add_agent_plane(app: FastAPI, episodes: Episodes) -> None:
+    @app.get("/e/{episode}/tools")
+    async def tools(episode: str) -> list[dict[str, Any]]:
+        """The tools, as the chat completions API takes them."""
+        return episodes.tools(episode)
+
+    @app.post("/e/{episode}/tools/{name:path}", openapi_extra=_ARGUMENTS)
+    async def call(episode: str, name: str, request: Request, key: Repeat = None) -> Response:
+        """Call a tool; the body is the object of its arguments. Answers {"ok": bool, "result": ...}."""
+        body = await request.body()
+        return Response(episodes.call(episode, name, body, key), media_type="application/json")
+
+
+def _add_control_plane(app: FastAPI, episodes: Episodes) -> None:
+    @app.get("/episodes")
+    async def names() -> dict[str, list[str]]:
+        """The keys of the open episodes."""
+        return {"episodes": episodes.names()}
+
+    @app.post("/episodes", status_code=201)
+    async def mint(start: Start) -> Minted:
+        """Open an episode from a seed, or branch one off a snapshot."""
+        return episodes.mint(start)
+
+    @app.get("/episodes/{episode}/state")
+    async def state(episode: str) -> State:
+        """Digest of all rows, and the net changes since the start, a snapshot's included."""
+        return episodes.state(episode)
+
+    @app.post("/episodes/{episode}/snapshot", status_code=201)
+    async def snapshot(episode: str) -> dict[str, str]:
+        """Freeze the present state; the episode goes on."""
+        return {"snapshot": episodes.snapshot(episode)}
+
+    @app.delete("/episodes/{episode}")
+    async def end(episode: str) -> dict[str, str]:
+        """End an episode. Its snapshots stay."""
+        episodes.end(episode)
+        return {"ended": episode}
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        return _error(error.status, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return _error(422, f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        return _error(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+
+    @app.exception_handler(NoResult)
+    async def broken(request: Request, error: NoResult) -> JSONResponse:
+        _log.exception("%s %s failed", request.method, request.url.path)
+        return _error(502, f"the world failed, which says nothing about the agent: {error}")
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        return _error(500, "internal error")  # Starlette raises it again, so that it is logged
+
+
+def serve(
+    image: WorldImage,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    *,
+    token: str | None = None,
+    control_token: str | None = None,
+    max_episodes: int = MAX_EPISODES,
+    allowed_hosts: Sequence[str] = (),
+) -> None:
+    """Answer until interrupted. Prints one line when ready."""
+    app = world_app(image, Gate.at(host, token, control_token, allowed_hosts), max_episodes=max_episodes)
+    listening.listen(app, host, (port,), f"world {image.spec.name}")
+
+
+def running(
+    image: WorldImage, *, token: str | None = None, control_token: str | None = None, max_episodes: int = MAX_EPISODES
+) -> AbstractContextManager[tuple[int, ...]]:
+    """A server on loopback in a thread of this process, for tests: gives its one port."""
+    gate = Gate.at("127.0.0.1", token, control_token)
+    return listening.running(world_app(image, gate, max_episodes=max_episodes))
