@@ -57,7 +57,7 @@ class Scale:
 
 # One domain and short plans, because two cores take in about a hundred episodes in the time there is.
 DOMAIN, MAX_CALLS = "clinic", 2
-FULL = Scale(tasks=200, held_out=32, expert=96, epochs=2, practice=24, kto_steps=3)
+FULL = Scale(tasks=200, held_out=32, expert=144, epochs=1, practice=16, kto_steps=2)
 QUICK = Scale(tasks=40, held_out=6, expert=24, epochs=1, practice=6, kto_steps=1)
 
 
@@ -112,7 +112,7 @@ def _config(objective: Verb, scale: Scale, folder: Path, seed: int) -> TrainConf
     shared = {"name": objective, "data": "the demo's runs", "out": str(folder / "checkpoints"), "seed": seed,
               "keep_optimizer": False, "batch_size": 8, "frozen_layers": 15}  # fmt: skip
     if objective == "sft":
-        return TrainConfig(objective="sft", epochs=scale.epochs, learning_rate=2e-4, **shared)
+        return TrainConfig(objective="sft", epochs=scale.epochs, learning_rate=3e-4, **shared)
     return TrainConfig(objective="kto", steps=scale.kto_steps, learning_rate=1e-5, kto=KtoConfig(beta=0.1), **shared)
 
 
