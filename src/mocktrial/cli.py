@@ -38,7 +38,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 console = Console()
 
 
-@app.command(epilog="Example: mocktrial demo --out /tmp/demo")
+@app.command(epilog="Example: mocktrial demo --out runs/second")
 def demo(
     quick: Annotated[bool, typer.Option(help="All of it in about a minute, too small to learn much.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for dataset, runs and checkpoints.")] = Path("runs/demo"),

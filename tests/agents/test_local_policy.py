@@ -21,10 +21,7 @@ SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 
 @pytest.fixture(scope="session")
 def loaded() -> LoadedModel:
-    try:
-        return load()
-    except MissingExtra as missing:
-        pytest.skip(f"{missing}: {missing.hint}")
+    return load()
 
 
 def _ask(policy: Any, questions: list[str], turns: int = 2) -> list[list[Completion]]:

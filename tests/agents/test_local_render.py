@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mocktrial.agents.local.render import CALL, MALFORMED, Renderer, Row, compact, signature
 from mocktrial.agents.local.weights import load_tokenizer
 from mocktrial.envs.chat import Message, TokenTrace, assistant, tool_call
-from mocktrial.mocktools.errors import MissingExtra, UsageError
+from mocktrial.mocktools.errors import UsageError
 
 pytestmark = pytest.mark.model
 
@@ -45,10 +45,7 @@ CONVERSATION: list[Message] = [
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    try:
-        return load_tokenizer()
-    except MissingExtra as missing:
-        pytest.skip(f"{missing}: {missing.hint}")
+    return load_tokenizer()
 
 
 @pytest.fixture(scope="module")
