@@ -24,11 +24,13 @@ from pydantic import BaseModel, Field, ValidationError
 from mocktrial.envs.atomic import whole_file
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import SpecError, UsageError
+from mocktrial.mocktools.files import broken, read_text, read_world
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import FileName, Frozen, WorldSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TEMPLATES = Path(__file__).parent / "templates"
+_HINT = "mend it, or let mocktrial synth make the dataset anew"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -146,7 +148,10 @@ def load_dataset(folder: Path) -> Dataset:
     recipe = _read_toml(folder / "dataset.toml")
     tasks = tuple(_read_lines(folder / "tasks.jsonl", Task))
     proofs = tuple(_read_lines(folder / "proof.jsonl", Proof))
-    worlds = {name: _read_world(folder, name) for name in sorted({task.world for task in tasks})}
+    worlds = {
+        name: read_world(folder / "worlds" / f"{name}.json", hint=_HINT)
+        for name in sorted({task.world for task in tasks})
+    }
     dataset = Dataset(recipe, worlds, tasks, proofs)
     _check_tasks(folder, dataset)
     return dataset
@@ -169,45 +174,22 @@ def _lines(models: Iterable[BaseModel]) -> str:
     return "".join(model.model_dump_json() + "\n" for model in models)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SpecError(f"{path}: {reason}", hint="mocktrial synth makes a dataset anew") from error
-
-
 def _read_toml(path: Path) -> Recipe:
-    text = _read(path)
+    text = read_text(path, hint=_HINT)
     try:
         return Recipe.model_validate(_tuples(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path}: {error}") from error
     except ValidationError as error:
-        raise _broken(str(path), error) from error
-
-
-def _read_world(folder: Path, name: str) -> WorldSpec:
-    path = folder / "worlds" / f"{name}.json"
-    text = _read(path)
-    try:
-        return WorldSpec.model_validate_json(text)
-    except ValidationError as error:
-        raise _broken(str(path), error) from error
+        raise broken(str(path), error, hint=_HINT) from error
 
 
 def _read_lines(path: Path, kind: type[_Model]) -> Iterable[_Model]:
-    for number, line in enumerate(_read(path).removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(read_text(path, hint=_HINT).removesuffix("\n").split("\n"), 1):
         try:
             yield kind.model_validate_json(line)
         except ValidationError as error:
-            raise _broken(f"{path}, line {number}", error) from error
-
-
-def _broken(where: str, error: ValidationError) -> SpecError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return SpecError(f"{where}: {key + ': ' if key else ''}{first['msg']}", hint="mend or make the file anew")
+            raise broken(f"{path}, line {number}", error, hint=_HINT) from error
 
 
 def _tuples(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ until then. A folder without a fitting STABLE does not count. Nothing is pickled
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from mocktrial.envs.atomic import sync
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
 
@@ -55,11 +55,11 @@ def save_checkpoint(
         save_file(_flat(model, optimizer), made / "optimizer.safetensors")
     files = sorted(path for path in made.iterdir() if path.is_file())
     for path in files:
-        _fsync(path)
+        sync(path)
     sizes = {path.name: path.stat().st_size for path in files}
     (made / STABLE).write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
-    _fsync(made / STABLE)
-    _fsync(made)
+    sync(made / STABLE)
+    sync(made)
     if folder.exists():
         if is_stable(folder):
             shutil.rmtree(aside, ignore_errors=True)
@@ -67,7 +67,7 @@ def save_checkpoint(
         else:
             shutil.rmtree(folder)
     made.rename(folder)
-    _fsync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -119,11 +119,3 @@ def _flat(model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> dict[str,
 
 def _beside(folder: Path, word: str) -> Path:
     return folder.parent / f".{folder.name}.{word}"  # no checkpoint's name begins with a dot
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

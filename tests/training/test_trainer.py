@@ -137,7 +137,7 @@ def kill_at(patch: pytest.MonkeyPatch, moment: int) -> None:
 
         return call
 
-    patch.setattr(checkpoint, "_fsync", counted(checkpoint._fsync))
+    patch.setattr(checkpoint, "sync", counted(checkpoint.sync))
     patch.setattr(Path, "rename", counted(Path.rename))
 
 
