@@ -36,6 +36,14 @@ _SEEDS = 2**31  # servers differ in the seeds they take; all take these
 _NO_KEY = "none"  # the library wants some key, a server without keys ignores it
 
 
+class Refused(NoResult):
+    """The endpoint will not answer this request, now or later. `status`: of its reply, a 4xx other than 429."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, blame="endpoint", hint="check the model's name, the key and the request's fields")
+        self.status = status
+
+
 @dataclass(frozen=True)
 class _Connection:
     """What belongs to one event loop."""
@@ -117,7 +125,7 @@ class OpenAIModel:
         line = self._line(f"HTTP {error.status_code}: {_reason(error.body) or error.message}")
         if error.status_code == 429 or error.status_code >= 500:
             return TryAgain(line, after=retry_after(error.response.headers))
-        return NoResult(line, blame="endpoint", hint="check the model's name, the key and the request's fields")
+        return Refused(line, error.status_code)
 
     def _read(self, content: bytes) -> Completion:
         """The completion in a reply of status 200; a reply that holds none may be better next time."""

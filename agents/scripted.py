@@ -6,12 +6,11 @@ a grader that lets an adversary pass is broken. They read `episode.task`, which 
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mocktrial.envs.chat import Message, assistant, tool_call
 from mocktrial.envs.episode import Episode, Observation
@@ -20,6 +19,7 @@ from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, 
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.values import dumps
 
+_TRIES = 4  # calls of one tool after its first came back with a fault
 _SLOT = re.compile(r"\{([\w.-]+)\}")
 
 
@@ -28,21 +28,55 @@ class PlanPlayer:
     """Plays a plan step by step, resolving arguments from facts and earlier results.
 
     facts: value of each fact, in place of the task's own (what a guesser believes).
+    recovery: what it does about injected faults (`mocktools.faults`). "right" calls again, but after a write
+        that did not answer it looks, and leaves be what was done; "none" takes what it got; "blind" calls
+        again whatever happened.
     """
 
     task: Task
     facts: Mapping[str, Any]
     results: dict[int, Any] = field(default_factory=dict)
     calls: int = 0
+    recovery: Literal["right", "none", "blind"] = "right"
+    look: Call | None = None  # the last call that only read
 
     async def play(self, episode: Episode, plan: Sequence[GoldStep]) -> None:
-        observation = await episode.reset()
-        for number, step in enumerate(plan):
-            if observation.done:
+        await episode.reset()
+        await self.follow(episode, enumerate(plan))
+
+    async def follow(self, episode: Episode, steps: Iterable[tuple[int, GoldStep]]) -> None:
+        """Play steps, each with the number under which later ones refer to its result, until the episode ends."""
+        for number, step in steps:
+            if episode.done:
                 return
-            observation = await episode.step(self.message(step))
-            if isinstance(step, Call):
-                self.results[number] = _result_of(observation)
+            await self.take(episode, number, step)
+
+    async def take(self, episode: Episode, number: int, step: GoldStep) -> None:
+        """Play one step."""
+        observation = await episode.step(self.message(step))
+        if isinstance(step, Call):
+            value = _result_of(observation)
+            if self.task.faults:
+                value = await self._recovered(episode, step, value)
+                self.look = step if _reads(episode, step) else self.look
+            self.results[number] = value
+
+    async def _recovered(self, episode: Episode, step: Call, value: Any) -> Any:
+        """The result of `step` after faults have been dealt with."""
+        for _ in range(_TRIES):
+            flaw = _flaw(value)
+            if not flaw or self.recovery == "none" or episode.done:
+                break
+            if flaw == "timeout" and self.recovery == "right" and not _reads(episode, step):
+                done = episode.events[-1].ok
+                if self.look:
+                    await episode.step(self.message(self.look))
+                if done:
+                    break
+            if not episode.done:
+                value = _result_of(await episode.step(self.message(step)))
+        marked = _flaw(value) in ("stale", "partial")
+        return value["result"] if marked else value
 
     def message(self, step: GoldStep) -> Message:
         """The assistant message that carries out one step."""
@@ -58,7 +92,7 @@ class PlanPlayer:
         if isinstance(argument, FromFact):
             return self.facts[argument.fact]
         if isinstance(argument, FromStep):
-            return _at(self.results.get(argument.step), argument.path)
+            return part_at(self.results.get(argument.step), argument.path)
         return argument.value
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> Message:
@@ -71,23 +105,37 @@ class PlanPlayer:
             if head == "fact":
                 fact = self.task.fact(path)
                 return fact.spoken if self.facts[path] == fact.value else str(self.facts[path])
-            return str(_at(self.results.get(int(head)), path))
+            return str(part_at(self.results.get(int(head)), path))
 
         return _SLOT.sub(fill, text)
 
 
 def _result_of(observation: Observation) -> Any:
-    try:
-        return json.loads(observation.messages[0]["content"])
-    except (IndexError, KeyError, ValueError) as error:
-        raise NoResult(f"a scripted agent got no tool result: {error}", blame="tools") from error
+    if not observation.values:
+        raise NoResult("a scripted agent got no tool result", blame="tools")
+    return observation.values[0]
 
 
-def _at(value: Any, path: str) -> Any:
+def _reads(episode: Episode, step: Call) -> bool:
+    tool = episode.image.tools.get(step.call)
+    return tool is not None and tool.spec.effect == "read"
+
+
+def _flaw(value: Any) -> str:
+    """The fault that a result shows; empty when it shows none."""
+    if not isinstance(value, dict):
+        return ""
+    error = value.get("error")
+    code = error.get("code", "") if isinstance(error, dict) else ""
+    marks = [mark for mark in ("stale", "partial") if value.get(mark) is True and "result" in value]
+    return code if code in ("unavailable", "timeout") else next(iter(marks), "")
+
+
+def part_at(value: Any, path: str) -> Any:
     """The part of a result at a dotted path; None where it ends early, as when a guess found nothing."""
     for part in filter(None, path.split(".")):
         if isinstance(value, list):
-            value = value[int(part)] if int(part) < len(value) else None
+            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
         else:
             value = value.get(part) if isinstance(value, dict) else None
     return value
@@ -140,15 +188,9 @@ class Guesser:
         for fact in task.hidden():
             if fact.alternatives and not self.lucky:
                 facts[fact.id] = chance.choice(fact.alternatives)
-        # Steps keep their numbers, since later ones refer to them: a question becomes a look at nothing.
-        player = PlanPlayer(task, facts)
         await episode.reset()
-        for number, step in enumerate(task.gold):
-            if episode.done or isinstance(step, Ask):
-                continue
-            observation = await episode.step(player.message(step))
-            if isinstance(step, Call):
-                player.results[number] = _result_of(observation)
+        silent = [(number, step) for number, step in enumerate(task.gold) if not isinstance(step, Ask)]
+        await PlanPlayer(task, facts).follow(episode, silent)
         await _stop(episode, "Done.")
 
 

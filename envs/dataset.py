@@ -8,6 +8,7 @@ broken file is a `SpecError` that names file, line and key.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import tomllib
@@ -18,50 +19,34 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jinja2
-import tomlkit
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mocktrial.envs.atomic import whole_file
+from mocktrial.envs.figures import figures, group
+from mocktrial.envs.proof import Proof, Recipe
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.files import broken, read_text, read_world
 from mocktrial.mocktools.image import WorldImage, compile_world
-from mocktrial.mocktools.spec import FileName, Frozen, WorldSpec
+from mocktrial.mocktools.spec import WorldSpec
 
+__all__ = [
+    "REPAIR",
+    "Dataset",
+    "Proof",
+    "Recipe",
+    "card",
+    "dataset_folder",
+    "dataset_name",
+    "digest",
+    "load_dataset",
+    "read_recipe",
+    "world_text",
+]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TEMPLATES = Path(__file__).parent / "templates"
-_HINT = "mend it, or let mocktrial synth make the dataset anew"
+REPAIR = "mend it, or let mocktrial synth make the dataset anew"
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-class Proof(Frozen):
-    """What was played to prove a task (DESIGN, invariant 7): the number of episodes of each kind.
-
-    `failures` lists what did not end as it must; a task that ships has none.
-    """
-
-    task: FileName
-    task_hash: str
-    counts: dict[str, int] = Field(default_factory=dict)
-    failures: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures
-
-
-class Recipe(Frozen):
-    """How the dataset was made; enough to make it again."""
-
-    name: FileName
-    generator: str = "procedural"
-    seed: int = 0
-    count: int = Field(default=0, ge=0)  # tasks asked for
-    worlds_per_domain: int = Field(default=0, ge=0)
-    max_calls: int = Field(default=0, ge=0)  # in a gold plan; 0: no bound
-    domains: tuple[str, ...] = ()
-    dropped: dict[str, int] = Field(default_factory=dict)  # drafts that did not become tasks, by reason
-    versions: dict[str, str] = Field(default_factory=dict)  # of what decides the bytes
 
 
 @dataclass(frozen=True)
@@ -72,11 +57,8 @@ class Dataset:
     worlds: Mapping[str, WorldSpec]
     tasks: tuple[Task, ...]
     proofs: tuple[Proof, ...] = ()
+    name: str = "tasks"  # that of its folder
     _images: dict[str, WorldImage] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.recipe.name
 
     def image(self, task: Task) -> WorldImage:
         """The compiled world of a task. Raises `SpecError` where it is not the world of the task's proof."""
@@ -94,17 +76,11 @@ class Dataset:
 
     def card(self) -> str:
         """The dataset card, as markdown."""
-        loader = jinja2.FileSystemLoader(_TEMPLATES)
-        page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        cells = Counter((task.domain, task.difficulty, task.split) for task in self.tasks)
-        rows = [(*cell, cells[cell]) for cell in sorted(cells)]
-        played: Counter[str] = Counter()
-        for proof in self.proofs:
-            played.update(proof.counts)
-        example = self.tasks[0] if self.tasks else None
-        return page.get_template("dataset_card.md.j2").render(
-            dataset=self, rows=rows, played=sorted(played.items()), example=example
-        )
+        counts: Counter[str] = Counter({"worlds": len(self.worlds)})
+        proofs = {proof.task: proof for proof in self.proofs}
+        for task in self.tasks:
+            counts.update(figures(task, proofs.get(task.id) or Proof(task=task.id, task_hash="")))
+        return card(self.recipe, counts, self.tasks[0] if self.tasks else None)
 
     def save(self, folder: Path) -> None:
         """Write the whole folder or nothing. Raises `UsageError` where it stands already or cannot be written."""
@@ -123,12 +99,28 @@ class Dataset:
             shutil.rmtree(part, ignore_errors=True)
 
     def _files(self) -> Iterable[tuple[str, str]]:
-        yield "dataset.toml", tomlkit.dumps(self.recipe.model_dump(mode="json"))
+        yield "dataset.toml", self.recipe.toml()
         for name, spec in sorted(self.worlds.items()):
-            yield f"worlds/{name}.json", spec.model_dump_json(indent=1) + "\n"
+            yield f"worlds/{name}.json", world_text(spec)
         yield "tasks.jsonl", _lines(self.tasks)
         yield "proof.jsonl", _lines(self.proofs)
         yield "README.md", self.card()
+
+
+def world_text(spec: WorldSpec) -> str:
+    """A world as its file holds it."""
+    return spec.model_dump_json(indent=1) + "\n"
+
+
+def card(recipe: Recipe, counts: Mapping[str, int], example: Task | None) -> str:
+    """A dataset's README.md from its recipe, its figures and one of its tasks."""
+    loader = jinja2.FileSystemLoader(_TEMPLATES)
+    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    cells = [(*key.split("/"), count) for key, count in group(counts, "cell").items()]
+    domains = sorted(group(counts, "domain").items(), key=lambda item: (-item[1], item[0]))
+    return page.get_template("dataset_card.md.j2").render(
+        recipe=recipe, counts=counts, cells=cells, domains=domains, played=group(counts, "played"), example=example
+    )
 
 
 def dataset_folder(root: Path, name: str) -> Path:
@@ -141,18 +133,34 @@ def dataset_folder(root: Path, name: str) -> Path:
     return folder
 
 
+def dataset_name(folder: Path) -> str:
+    """The name of the dataset in `folder`: the folder's own, in letters that a name may have."""
+    return re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:64] or "tasks"
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files of a dataset."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(folder).as_posix()}\n{path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
+
+
 def load_dataset(folder: Path) -> Dataset:
     """Read a dataset and check that its parts agree. Raises `SpecError`."""
     if not folder.is_dir():
         raise UsageError(f"there is no dataset at {folder}", hint="mocktrial synth makes one")
-    recipe = _read_toml(folder / "dataset.toml")
+    recipe = read_recipe(folder / "dataset.toml")
     tasks = tuple(_read_lines(folder / "tasks.jsonl", Task))
     proofs = tuple(_read_lines(folder / "proof.jsonl", Proof))
     worlds = {
-        name: read_world(folder / "worlds" / f"{name}.json", hint=_HINT)
+        name: read_world(folder / "worlds" / f"{name}.json", hint=REPAIR)
         for name in sorted({task.world for task in tasks})
     }
-    dataset = Dataset(recipe, worlds, tasks, proofs)
+    dataset = Dataset(recipe, worlds, tasks, proofs, dataset_name(folder))
     _check_tasks(folder, dataset)
     return dataset
 
@@ -174,22 +182,22 @@ def _lines(models: Iterable[BaseModel]) -> str:
     return "".join(model.model_dump_json() + "\n" for model in models)
 
 
-def _read_toml(path: Path) -> Recipe:
-    text = read_text(path, hint=_HINT)
+def read_recipe(path: Path) -> Recipe:
+    text = read_text(path, hint=REPAIR)
     try:
         return Recipe.model_validate(_tuples(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path}: {error}") from error
     except ValidationError as error:
-        raise broken(str(path), error, hint=_HINT) from error
+        raise broken(str(path), error, hint=REPAIR) from error
 
 
 def _read_lines(path: Path, kind: type[_Model]) -> Iterable[_Model]:
-    for number, line in enumerate(read_text(path, hint=_HINT).removesuffix("\n").split("\n"), 1):
+    for number, line in enumerate(read_text(path, hint=REPAIR).removesuffix("\n").split("\n"), 1):
         try:
             yield kind.model_validate_json(line)
         except ValidationError as error:
-            raise broken(f"{path}, line {number}", error, hint=_HINT) from error
+            raise broken(f"{path}, line {number}", error, hint=REPAIR) from error
 
 
 def _tuples(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -28,17 +28,21 @@ from mocktrial.envs.chat import NO_USAGE, Completion, Message, TokenTrace, ToolS
 from mocktrial.envs.grading import grade
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Task
-from mocktrial.envs.trajectory import End, Event, Trajectory
+from mocktrial.envs.trajectory import End, Event, Grade, Outcome, Trajectory
 from mocktrial.envs.users.base import Reply, User, UserState
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import ToolFailure
+from mocktrial.mocktools.faults import FaultState, apply
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import dumps
-from mocktrial.mocktools.world import Snapshot, World, failed, parse_arguments
+from mocktrial.mocktools.world import Mark, Snapshot, ToolResult, World, failed, parse_arguments
+from mocktrial.mocktools.writeset import Change
 
 _PROMPTS = Path(__file__).parent / "prompts"
 _MAX_TEXT = 20_000  # characters of one message that the user reads
+NO_FAULTS_YET = FaultState()
+_FINISHED = ToolResult(ok=True, value={"ok": True}, text=dumps({"ok": True}))
 
 
 class Limits(Frozen):
@@ -50,17 +54,19 @@ class Limits(Frozen):
     seconds_per_turn: float = Field(default=10.0, ge=0)  # virtual time that one assistant message takes
 
 
-class Observation(Frozen):
+@dataclass(frozen=True)
+class Observation:
     """What the agent gets to see next. On reset: system and user message; later only what is new."""
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSchema, ...]
     done: bool = False
+    values: tuple[Any, ...] = ()  # what the JSON of each tool message says, for code that would parse it
 
 
 @dataclass(frozen=True)
 class EpisodeState:
-    """Everything that moves in an episode, except the world. Frozen: a snapshot is a reference."""
+    """Everything that moves in an episode, except the world."""
 
     user: UserState
     messages: tuple[Message, ...] = ()
@@ -68,6 +74,7 @@ class EpisodeState:
     traces: tuple[TokenTrace | None, ...] = ()
     usage: Usage = NO_USAGE
     calls: int = 0
+    faults: FaultState = NO_FAULTS_YET
     end: End | None = None
 
 
@@ -76,6 +83,14 @@ class EpisodeSnapshot:
     """An episode frozen between two turns; `Episode.branch` goes on from it."""
 
     world: Snapshot
+    state: EpisodeState
+
+
+@dataclass(frozen=True)
+class EpisodeMark:
+    """A point of a running episode; `Episode.rewind` takes it back there."""
+
+    world: Mark
     state: EpisodeState
 
 
@@ -90,32 +105,44 @@ class Episode:
         self.limits = limits or Limits()
         self._user = user or ScriptedUser()
         self.seed = derive(task.seed, "trial", trial)
+        self._turn_time = timedelta(seconds=self.limits.seconds_per_turn)
+        self._deadline = image.now + timedelta(minutes=self.limits.minutes)
         self.world = World.open(image, self.seed)
-        self._tools = (*self.world.tools(), finish_tool())
-        self._state = self._fresh()
-        self._trajectory: Trajectory | None = None
+        self._tools = (*image.schemas, finish_tool())
+        self._start_from(self._fresh())
 
     def _fresh(self) -> EpisodeState:
         return EpisodeState(user=UserState(patience=self.task.persona.patience, seed=self.seed))
 
+    def _start_from(self, state: EpisodeState) -> None:
+        self._user_state, self._usage, self._calls, self._end = state.user, state.usage, state.calls, state.end
+        self._messages, self._events, self._traces = list(state.messages), list(state.events), list(state.traces)
+        self._faults = state.faults
+        self._graded: tuple[Grade, tuple[Change, ...]] | None = None
+
     async def reset(self) -> Observation:
         """Start (again) from the task's first state."""
-        if self._state.messages:  # played before
+        if self._messages:  # played before
             self.world.close()
             self.world = World.open(self.image, self.seed)
+        self._start_from(self._fresh())
         system = {"role": "system", "content": system_prompt(self.world)}
         user = {"role": "user", "content": self.task.instruction}
-        self._state = replace(self._fresh(), messages=(system, user))
-        self._trajectory = None
+        self._messages += (system, user)
         return self._observe((system, user))
 
     @property
     def done(self) -> bool:
-        return self._state.end is not None
+        return self._end is not None
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        return self._state.messages
+        return tuple(self._messages)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What happened so far. For grading and scripted agents."""
+        return self._events
 
     @property
     def tools(self) -> tuple[ToolSchema, ...]:
@@ -126,67 +153,86 @@ class Episode:
         if self.done:
             raise ValueError("the episode has ended; call reset()")
         message = _writable(message)
-        turn = len(self._state.traces)
-        self._state = replace(
-            self._state,
-            messages=(*self._state.messages, message),
-            traces=(*self._state.traces, completion.trace if completion else None),
-            usage=self._state.usage + (completion.usage if completion else NO_USAGE),
-        )
-        self.world.advance(self.world.now + timedelta(seconds=self.limits.seconds_per_turn))
+        turn = len(self._traces)
+        self._messages.append(message)
+        self._traces.append(completion.trace if completion else None)
+        if completion:
+            self._usage += completion.usage
+        self.world.advance(self.world.now + self._turn_time)
         text = message.get("content")
         text = text[:_MAX_TEXT] if isinstance(text, str) else ""
         if text.strip():
-            self._record(Event(turn=turn, kind="say", text=text))
+            self._events.append(Event(turn=turn, kind="say", text=text))
         calls = message.get("tool_calls")
+        values: tuple[Any, ...] = ()
         if calls:
-            replies = self._run_calls(calls if isinstance(calls, list) else [calls], turn)
+            replies, values = self._run_calls(calls if isinstance(calls, list) else [calls], turn)
         else:
             replies = [await self._ask_user(text, turn)]
-        self._state = replace(self._state, messages=(*self._state.messages, *replies))
+        self._messages += replies
         self._check_limits()
-        return self._observe(replies)
+        return self._observe(replies, values)
 
     def finish(self, end: End) -> None:
         """End from outside, for example when the agent's context is full."""
         if not self.done:
-            self._state = replace(self._state, end=end)
+            self._end = end
 
     def snapshot(self) -> EpisodeSnapshot:
-        return EpisodeSnapshot(self.world.snapshot(), self._state)
+        return EpisodeSnapshot(self.world.snapshot(), self._state())
+
+    def mark(self) -> EpisodeMark:
+        """Where the episode stands now, for `rewind`: a snapshot that is cheap, and only for this episode."""
+        return EpisodeMark(self.world.mark(), self._state())
+
+    def rewind(self, mark: EpisodeMark) -> Observation:
+        """Take the episode back to `mark`; later marks are gone. Raises `ValueError` for one that is."""
+        self.world.rewind(mark.world)
+        self._start_from(mark.state)
+        return self._observe(())
+
+    def _state(self) -> EpisodeState:
+        return EpisodeState(
+            user=self._user_state, messages=self.messages, events=tuple(self._events), traces=tuple(self._traces),
+            usage=self._usage, calls=self._calls, faults=self._faults, end=self._end,
+        )  # fmt: skip
 
     def branch(self, snapshot: EpisodeSnapshot) -> Episode:
         """A new, independent episode that goes on from `snapshot`."""
         other = Episode(self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits)
         other.world.close()
         other.world = World(self.image, snapshot.world)
-        other._state = snapshot.state
+        other._start_from(snapshot.state)
         return other
+
+    def graded(self) -> tuple[Grade, tuple[Change, ...]]:
+        """The grade, and the net changes of the world. Only after the end."""
+        if self._end is None:
+            raise ValueError("the episode has not ended")
+        if self._graded is None:
+            writes = self.world.write_set()
+            self._graded = grade(self.task, self.world, self._events, writes), writes
+        return self._graded
 
     def trajectory(self) -> Trajectory:
         """The graded record. Only after the end."""
-        if self._trajectory is None:
-            if self._state.end is None:
-                raise ValueError("the episode has not ended")
-            writes = self.world.write_set()
-            self._trajectory = self._record_of(
-                outcome="scored",
-                writes=writes,
-                grade=grade(self.task, self.world, self._state.events, writes),
-            )
-        return self._trajectory
+        grade, writes = self.graded()
+        return self._record_of(outcome="scored", writes=writes, grade=grade)
 
     def no_result(self, reason: str) -> Trajectory:
         """The record of an episode that says nothing about the agent."""
-        self._state = replace(self._state, end="no_result")
+        self._end = "no_result"
         return self._record_of(outcome="no_result", reason=reason)
 
-    def _record_of(self, **fields: Any) -> Trajectory:
-        return Trajectory(
+    def _record_of(
+        self, outcome: Outcome, reason: str = "", writes: tuple[Change, ...] = (), grade: Grade | None = None
+    ) -> Trajectory:
+        """The record, not validated: its parts are this module's own."""
+        return Trajectory.model_construct(
             task_id=self.task.id, task_hash=self.task.content_hash(), world_hash=self.image.hash,
-            agent=self.agent, seed=self.seed, trial=self.trial, end=self._state.end or "no_result",
-            messages=self._state.messages, tools=self._tools, events=self._state.events,
-            traces=self._state.traces, usage=self._state.usage, **fields,
+            agent=self.agent, seed=self.seed, trial=self.trial, outcome=outcome, end=self._end or "no_result",
+            reason=reason, messages=tuple(dict(message) for message in self._messages), tools=self._tools,
+            events=tuple(self._events), writes=writes, traces=tuple(self._traces), usage=self._usage, grade=grade,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -200,28 +246,27 @@ class Episode:
     ) -> None:
         self.close()
 
-    def _observe(self, messages: Sequence[Message]) -> Observation:
-        return Observation(messages=tuple(messages), tools=self._tools, done=self.done)
+    def _observe(self, messages: Sequence[Message], values: tuple[Any, ...] = ()) -> Observation:
+        return Observation(tuple(messages), self._tools, self.done, values)
 
-    def _record(self, *events: Event) -> None:
-        self._state = replace(self._state, events=(*self._state.events, *events))
-
-    def _run_calls(self, calls: Sequence[Any], turn: int) -> list[Message]:
+    def _run_calls(self, calls: Sequence[Any], turn: int) -> tuple[list[Message], tuple[Any, ...]]:
         replies: list[Message] = []
+        values: list[Any] = []
         used: set[str] = set()
         for number, call in enumerate(calls):
             given = call.get("id") if isinstance(call, Mapping) else None
             call_id = given if isinstance(given, str) and given else f"call_{turn}_{number}"
-            content = self._run_call(call, turn, repeated=call_id in used)
+            result = self._run_call(call, turn, repeated=call_id in used)
             used.add(call_id)
-            replies.append({"role": "tool", "tool_call_id": call_id, "content": content})
+            replies.append({"role": "tool", "tool_call_id": call_id, "content": result.text})
+            values.append(result.value)
             if self.done:
                 break
-        return replies
+        return replies, tuple(values)
 
-    def _run_call(self, call: Any, turn: int, *, repeated: bool) -> str:
-        """Run one entry of `tool_calls`; whatever is wrong with it comes back as text."""
-        self._state = replace(self._state, calls=self._state.calls + 1)
+    def _run_call(self, call: Any, turn: int, *, repeated: bool) -> ToolResult:
+        """Run one entry of `tool_calls`; whatever is wrong with it comes back as a result."""
+        self._calls += 1
         name = ""
         try:
             name, arguments = _read_call(call)
@@ -231,39 +276,40 @@ class Episode:
             if name == "finish":
                 return self._finish_call(given, turn)
         except ToolFailure as failure:
-            self._record(Event(turn=turn, kind="call", name=name[:64], ok=False, code=failure.code))
-            return failed(failure).text
-        result = self.world.call(name, given)
-        recorded = dict(given) if len(dumps(given)) <= _MAX_TEXT else {}
+            self._events.append(Event(turn=turn, kind="call", name=name[:64], ok=False, code=failure.code))
+            return failed(failure)
+        if self.task.faults:
+            result, self._faults = apply(self.task.faults, self._faults, self.world, name, given)
+        else:
+            result = self.world.call_parsed(name, given)
+        recorded = dict(given) if _is_short(arguments) or len(dumps(given)) <= _MAX_TEXT else {}
         event = Event(turn=turn, kind="call", name=name[:64], ok=result.ok, code=result.code, arguments=recorded)
-        self._record(event)
-        return result.text
+        self._events.append(event)
+        return result
 
-    def _finish_call(self, given: Mapping[str, Any], turn: int) -> str:
+    def _finish_call(self, given: Mapping[str, Any], turn: int) -> ToolResult:
         text = given.get("message")
         if not isinstance(text, str) or set(given) - {"message"}:
             raise ToolFailure("bad_arguments", "finish takes one text, message.")
-        self._record(Event(turn=turn, kind="say", text=text[:_MAX_TEXT]))
+        self._events.append(Event(turn=turn, kind="say", text=text[:_MAX_TEXT]))
         self.finish("finished")
-        return dumps({"ok": True})
+        return _FINISHED
 
     async def _ask_user(self, text: str, turn: int) -> Message:
-        reply, state = await self._user.reply(
-            self._state.user, text, persona=self.task.persona, goal=self.task.goal, facts=self.task.facts
+        reply, self._user_state = await self._user.reply(
+            self._user_state, text, persona=self.task.persona, goal=self.task.goal, facts=self.task.facts
         )
-        self._state = replace(self._state, user=state)
-        self._record(*_events_of(reply, turn))
+        self._events += _events_of(reply, turn)
         if reply.leaves:
             self.finish("user_left")
         return {"role": "user", "content": reply.text}
 
     def _check_limits(self) -> None:
-        started = self.image.now
-        if len(self._state.traces) >= self.limits.turns:
+        if len(self._traces) >= self.limits.turns:
             self.finish("turn_limit")
-        elif self._state.calls >= self.limits.calls:
+        elif self._calls >= self.limits.calls:
             self.finish("call_limit")
-        elif self.world.now - started >= timedelta(minutes=self.limits.minutes):
+        elif self.world.now >= self._deadline:
             self.finish("time_limit")
 
 
@@ -274,6 +320,11 @@ def _writable(message: Message) -> Message:
         return message
     kept = text.encode("utf-8", "replace").decode()
     return message if kept == text else json.loads(kept)
+
+
+def _is_short(arguments: Any) -> bool:
+    """Whether arguments in JSON are too short to print longer than the limit: "1e15" has 18 characters when printed."""
+    return isinstance(arguments, str) and len(arguments) * 8 <= _MAX_TEXT
 
 
 def _read_call(call: Any) -> tuple[str, Any]:
@@ -308,17 +359,13 @@ def _system_template() -> str:
 
 def system_prompt(world: World) -> str:
     """What the agent is told before the user speaks: its part, the virtual time, the world's rules."""
-    now = world.now
-    return (
-        _system_template()
-        .format(
-            weekday=now.strftime("%A"),
-            date=now.date(),
-            time=now.strftime("%H:%M"),
-            rules=world.image.spec.rules,
-        )
-        .strip()
-    )
+    return _prompt_at(world.now, world.image.spec.rules)
+
+
+@lru_cache
+def _prompt_at(now: datetime, rules: str) -> str:
+    day, hour = now.strftime("%A"), now.strftime("%H:%M")
+    return _system_template().format(weekday=day, date=now.date(), time=hour, rules=rules).strip()
 
 
 class SyncEpisode:

@@ -82,14 +82,16 @@ def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Ch
 
 
 def _reward(results: Sequence[CriterionResult]) -> float:
-    if any(not result.passed for result in results if result.group == "forbidden"):
-        return 0.0
-    sides = []
-    for group in ("subgoal", "interaction"):
-        side = [result for result in results if result.group == group]
-        if side:
-            sides.append(sum(r.weight for r in side if r.passed) / sum(r.weight for r in side))
-    return sum(sides) / len(sides) if sides else 0.0
+    held: dict[str, float] = {}
+    whole: dict[str, float] = {}
+    for result in results:
+        if result.group == "forbidden":
+            if not result.passed:
+                return 0.0
+        else:
+            whole[result.group] = whole.get(result.group, 0) + result.weight
+            held[result.group] = held.get(result.group, 0) + result.weight * result.passed
+    return sum(held[side] / whole[side] for side in whole) / len(whole) if whole else 0.0
 
 
 class _Scene:
@@ -97,6 +99,11 @@ class _Scene:
 
     def __init__(self, task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> None:
         self.task, self.world, self.events, self.writes = task, world, events, writes
+        self._released: dict[str, int] = {}
+        for index, event in enumerate(events):
+            if event.kind == "release":
+                self._released.setdefault(event.name, index)
+        self._guessed: dict[str, int | None] = {}
 
     def holds(self, criterion: Criterion) -> Verdict:
         match criterion:
@@ -125,13 +132,16 @@ class _Scene:
             for change in self.writes:
                 if not any(_matches(pattern, change) for pattern in criterion.allowed):
                     return False, f"{change.op} of {change.table} {json.dumps(change.key)} is not allowed"
-        return True, f"{len(self.writes)} change(s)"
+        most = criterion.most
+        return most is None or len(self.writes) <= most, f"{len(self.writes)} change(s)"
 
     def _call(self, criterion: CallCriterion) -> Verdict:
         matcher = MATCHERS[criterion.compare]
         evidence = f"{criterion.tool} was not called with {criterion.code or 'success'}"
         for event in self.events:
-            if event.kind == "call" and event.name == criterion.tool and event.code == criterion.code:
+            # A write whose reply got lost is `ok` and yet has a code: it was done.
+            fits = event.code == criterion.code or (event.ok and not criterion.code)
+            if fits and event.kind == "call" and event.name == criterion.tool:
                 held, evidence = matcher(criterion.arguments, event.arguments, self.world)
                 if held:
                     return True, evidence
@@ -165,18 +175,15 @@ class _Scene:
         return False, f"none of {accepted[:4]!r} was said"
 
     def released_at(self, fact: Fact) -> int | None:
-        for index, event in enumerate(self.events):
-            if event.kind == "release" and event.name == fact.id:
-                return index
-        return None
+        return self._released.get(fact.id)
 
     def guessed_at(self, fact: Fact) -> int | None:
         """Index of the first call that used the fact's value, or wrote any value in its place, untold."""
-        release = self.released_at(fact)
-        for index, event in enumerate(self.events[:release]):
-            if event.kind == "call" and self._uses(event, fact):
-                return index
-        return None
+        if fact.id not in self._guessed:
+            untold = enumerate(self.events[: self.released_at(fact)])
+            uses = (index for index, event in untold if event.kind == "call" and self._uses(event, fact))
+            self._guessed[fact.id] = next(uses, None)
+        return self._guessed[fact.id]
 
     def _uses(self, event: Event, fact: Fact) -> bool:
         tool = self.world.image.tools.get(event.name)

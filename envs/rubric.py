@@ -47,6 +47,7 @@ class WritesCriterion(_Base):
     kind: Literal["writes"] = "writes"
     required: tuple[WritePattern, ...] = ()
     allowed: tuple[WritePattern, ...] | None = None  # None: anything is allowed
+    most: int | None = Field(default=None, ge=0)  # changed rows at most: one pattern fits a row that is made twice
 
 
 class CallCriterion(_Base):

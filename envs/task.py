@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mocktrial.envs.rubric import Rubric
+from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.spec import FileName, Frozen, Name
 from mocktrial.mocktools.values import stable
 
@@ -21,6 +22,9 @@ class Persona(Frozen):
     occupation: str = ""
     manner: Literal["plain", "terse", "chatty"] = "plain"
     patience: int = Field(default=4, ge=1)  # needless messages the user takes before leaving
+    locale: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")  # BCP-47: of the name and the spelling
+    privacy: int = Field(default=0, ge=0, le=2)  # 0 speaks freely of itself, 1 does not, 2 answers with reserve
+    typing: Literal["clean", "lower", "typos", "brief"] = "clean"  # how the instruction is typed
 
 
 class Fact(Frozen):
@@ -38,6 +42,7 @@ class Fact(Frozen):
     used_in: tuple[str, ...] = ()  # "tool.argument" where the value goes; empty: anywhere
     discoverable: bool = False  # a tool can reveal it
     default_ok: bool = False  # an agent may take a default without asking
+    kind: str = "missing"  # why it must be asked for: vague, ambiguous, presupposition, preference, constraint
 
 
 class Value(Frozen):
@@ -106,6 +111,7 @@ class Task(Frozen):
     rubric: Rubric
     gold: tuple[GoldStep, ...]
     violation: tuple[GoldStep, ...] = ()  # a whole plan that does a forbidden act; the proof plays it
+    faults: tuple[Fault, ...] = ()  # what goes wrong with the tools, and when
     seed: int = 0
     provenance: dict[str, Any] = Field(default_factory=dict)
 

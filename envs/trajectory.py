@@ -5,9 +5,10 @@ Frozen data on the wire and to disk; `episode` writes it, `grading` reads it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict
 
 from mocktrial.envs.chat import NO_USAGE, Message, TokenTrace, Usage
 from mocktrial.mocktools.spec import Frozen
@@ -17,7 +18,11 @@ Outcome = Literal["scored", "no_result", "masked"]
 End = Literal["finished", "turn_limit", "call_limit", "time_limit", "user_left", "context_limit", "no_result"]
 
 
-class Event(Frozen):
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
     """One thing that happened, in order. `turn` counts assistant messages from 0.
 
     call      a tool call: name, arguments, ok, code of the failure
@@ -26,18 +31,23 @@ class Event(Frozen):
               "repeated", "public" or "everything"
     confirm   the user said yes to a proposed write
     say       words that reached the user: text
+
+    A plain dataclass, as is `CriterionResult`: they are made by the dozen in every episode, from checked parts.
     """
 
+    __pydantic_config__ = _STRICT
     turn: int
     kind: Literal["call", "release", "question", "confirm", "say"]
     name: str = ""
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
     ok: bool = True
     code: str = ""
     text: str = ""
 
 
-class CriterionResult(Frozen):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CriterionResult:
+    __pydantic_config__ = _STRICT
     id: str
     kind: str
     group: Literal["subgoal", "interaction", "forbidden"]

@@ -8,10 +8,10 @@ proof of tasks. Never fails: a schema it does not know gets plain text.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from mocktrial.mocktools.schemas import pattern_validator
 from mocktrial.mocktools.spec import ToolSpec, WorldSpec
 
 _TEXTS = ("", "x", "Zoë", "50%", "'; --", "{name}", "2026-02-30", "\U0001f642" * 3)
@@ -21,14 +21,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-class ArgumentSource:
-    """Draws arguments for the tools of one world; equal seeds give equal draws."""
+class Pools:
+    """The values that stand in the rows of one world, by the names that a parameter may go by."""
 
-    def __init__(self, spec: WorldSpec, seed: int) -> None:
-        self._random = random.Random(seed)
-        self._columns: dict[str, list[Any]] = {}  # values by each name that a parameter may go by
+    def __init__(self, spec: WorldSpec) -> None:
+        self._spec = spec  # kept alive, since schemas are remembered by their identity
+        self._columns: dict[str, list[Any]] = {}
         self._keys: list[Any] = []
         self._all: list[Any] = []
+        self._fitting: dict[tuple[str, str, int], list[Any]] = {}
         for table in spec.tables():
             rows = spec.rows.get(table.name, ())
             for column in (column.name for column in table.columns):
@@ -40,6 +41,23 @@ class ArgumentSource:
                 for name in dict.fromkeys(names):
                     self._columns.setdefault(name, []).extend(values)
                 self._all += values
+
+    def fitting(self, name: str, kind: str, schema: Mapping[str, Any]) -> list[Any]:
+        """Values for the parameter `name` of the world's tool with this schema: by name, else keys, else any."""
+        key = (name, kind, id(schema))
+        if key not in self._fitting:
+            pools = (self._columns.get(name.removesuffix("_id"), ()), self._keys, self._all)
+            found = ([value for value in pool if _fits(value, kind, schema)] for pool in pools)
+            self._fitting[key] = next(filter(None, found), [])
+        return self._fitting[key]
+
+
+class ArgumentSource:
+    """Draws arguments for the tools of one world; equal seeds give equal draws."""
+
+    def __init__(self, spec: WorldSpec, seed: int, pools: Pools | None = None) -> None:
+        self._random = random.Random(seed)
+        self._pools = pools or Pools(spec)
 
     def draw(self, tool: ToolSpec, *, strange: float = 0.2) -> dict[str, Any]:
         """Arguments that the tool's schema takes; `strange` is the share of values not from rows."""
@@ -71,10 +89,9 @@ class ArgumentSource:
         kinds = schema.get("type", "string")
         kind = self._random.choice(kinds) if isinstance(kinds, list) else kinds
         if self._random.random() >= strange:
-            for pool in (self._columns.get(name.removesuffix("_id")), self._keys, self._all):
-                fitting = [value for value in pool or () if _fits(value, kind, schema)]
-                if fitting:
-                    return self._random.choice(fitting)
+            fitting = self._pools.fitting(name, kind, schema)
+            if fitting:
+                return self._random.choice(fitting)
         return self._invent(kind, schema)
 
     def _invent(self, kind: str, schema: Mapping[str, Any]) -> Any:
@@ -116,5 +133,5 @@ def _fits(value: Any, kind: str, schema: Mapping[str, Any]) -> bool:
             return False
         if not int(schema.get("minLength", 0)) <= len(value) <= schema.get("maxLength", 1 << 16):
             return False
-        return re.search(schema.get("pattern", ""), value) is not None
+        return "pattern" not in schema or bool(pattern_validator(schema["pattern"]).is_valid(value))
     return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))

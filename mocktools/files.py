@@ -19,8 +19,9 @@ def read_text(path: Path, *, hint: str = "") -> str:
 
 
 def broken(where: str, error: ValidationError, *, hint: str = "") -> SpecError:
-    """The first thing that `error` found wrong at `where`."""
-    first = error.errors()[0]
+    """The first thing that `error` found wrong at `where`; a misspelt key before the key that it leaves missing."""
+    found = error.errors()
+    first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"])
     reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
     return SpecError(f"{where}: {key + ': ' if key else ''}{reason}", hint=hint)

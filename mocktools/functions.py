@@ -3,6 +3,7 @@
 All are deterministic given the runtime: `now()` and `today()` read the virtual clock, `new_id(prefix)`
 derives from the episode's seed and a counter that is rolled back with a failed call. SQLite's own
 date functions are not on the list, since they can read the wall clock; ours return NULL on bad input.
+Nor is `last_insert_rowid`, which on a pooled connection remembers another episode's row.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ BUILTIN = frozenset(
         "json_set",
         "json_remove",
         "json_type",
-        "last_insert_rowid",
         "length",
         "like",
         "lower",
@@ -189,6 +189,33 @@ def _fold(text: object) -> str | None:
     return None if text is None else fold(str(text))
 
 
+def is_text(value: object) -> bool:
+    """Whether a stored value is text or NULL. Bytes are not; for half a surrogate pair APSW raises before the call."""
+    return value is None or isinstance(value, str)
+
+
+def _instr(text: object, part: object) -> int | None:
+    """SQLite's own takes seconds to look for a long text in a long text."""
+    return None if text is None or part is None else str(text).find(str(part)) + 1
+
+
+def _trimmed(strip: Callable[[str, str], str]) -> Callable[[object, object], str | None]:
+    """SQLite's own two-argument trims take seconds for long texts of many characters."""
+    return lambda text, characters: None if text is None or characters is None else strip(str(text), str(characters))
+
+
+def _or_null(function: Callable[..., object]) -> Callable[..., object]:
+    """`function`, with NULL for arguments of a wrong type or out of range."""
+
+    def call(*arguments: object) -> object:
+        try:
+            return function(*arguments)
+        except (TypeError, ValueError, ArithmeticError):
+            return None
+
+    return call
+
+
 _PURE: dict[str, tuple[Callable[..., object], int]] = {
     "add_minutes": (add_minutes, 2),
     "convert_unit": (convert_unit, 3),
@@ -196,17 +223,21 @@ _PURE: dict[str, tuple[Callable[..., object], int]] = {
     "days_between": (days_between, 2),
     "distance_km": (distance_km, 4),
     "fold": (_fold, 1),
+    "is_text": (is_text, 1),
     "minutes_between": (minutes_between, 2),
     "weekday": (weekday, 1),
 }
+_TRIMS: dict[str, Callable[[str, str], str]] = {"trim": str.strip, "ltrim": str.lstrip, "rtrim": str.rstrip}
 _STATEFUL = ("now", "today", "new_id")
 ALLOWED = BUILTIN | frozenset(_PURE) | frozenset(_STATEFUL)
 
 
 def register(connection: apsw.Connection, runtime: Runtime) -> None:
     """Make the functions callable on `connection`, bound to `runtime`."""
-    for name, (function, arity) in _PURE.items():
-        connection.create_scalar_function(name, function, arity, deterministic=True)
+    pure = {name: (_or_null(function), arity) for name, (function, arity) in _PURE.items()}
+    pure |= {name: (_trimmed(strip), 2) for name, strip in _TRIMS.items()} | {"instr": (_instr, 2)}
+    for name, (function, arity) in pure.items():  # innocuous: a CHECK may call them
+        connection.create_scalar_function(name, function, arity, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
     stateful: dict[str, tuple[Callable[..., str], int]] = {
         "now": (runtime.now_text, 0),
         "today": (runtime.today_text, 0),

@@ -8,18 +8,22 @@ where it says it reads. Each error is a `SpecError` that names table, tool and s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import apsw
 import apsw.ext
-import jsonschema_rs
 
-from mocktrial.mocktools.engine import Engine
-from mocktrial.mocktools.errors import SpecError
-from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec
+from mocktrial.mocktools.arguments import Pools
+from mocktrial.mocktools.engine import MAX_OPERATIONS, Engine
+from mocktrial.mocktools.errors import NoResult, SpecError, ToolFailure
+from mocktrial.mocktools.limits import check_limits
+from mocktrial.mocktools.schemas import validator_of
+from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec, short_hash
 
 _DECLARED = {
     "text": "TEXT", "integer": "INTEGER", "real": "REAL", "boolean": "BOOLEAN",
@@ -29,6 +33,10 @@ _SHAPES = {
     "date": "____-__-__", "time": "__:__", "datetime": "____-__-__T__:__:__",
 }  # fmt: skip
 _TYPEOF = {"integer": "integer", "real": "real', 'integer", "boolean": "integer"}
+_REFUSED = (apsw.Error, NoResult, ValueError, TypeError, OverflowError)  # what SQLite and APSW say no with
+_MAYBE_BYTES = re.compile(r"blob|x'", re.IGNORECASE)
+_BLOB_AFFINITY = ord("A")
+_FIRST_DAY, _LAST_DAY = datetime(1900, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 - virtual time has no zone
 Convert = Callable[[Any], Any]
 
 
@@ -37,7 +45,10 @@ def _to_bool(value: Any) -> Any:
 
 
 def _from_json(value: Any) -> Any:
-    return None if value is None else json.loads(value)
+    try:
+        return None if value is None else json.loads(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ToolFailure("constraint", "The tool made a value that is no JSON.") from error
 
 
 _CONVERT: dict[str, Convert] = {
@@ -74,19 +85,28 @@ class WorldImage:
     tables: tuple[Table, ...]
     pool: list[Engine] = field(default_factory=list, compare=False, repr=False)
 
+    @cached_property
+    def schemas(self) -> tuple[dict[str, Any], ...]:
+        """The tools in OpenAI's form. Shared: not to be written to."""
+        return tuple(tool.spec.to_openai() for tool in self.tools.values())
+
+    @cached_property
+    def pools(self) -> Pools:
+        """Values for generated arguments."""
+        return Pools(self.spec)
+
     def engine(self) -> Engine:
         return self.pool.pop() if self.pool else Engine(frozenset(table.name for table in self.tables))
 
 
 def compile_world(spec: WorldSpec) -> WorldImage:
     """Check `spec` and build its image. Raises `SpecError`."""
+    body = check_limits(spec)
     tables = spec.tables()
     _check_unique("table", [table.name for table in tables])
     _check_unique("tool", [tool.name for tool in spec.tools()])
-    try:
-        now = datetime.fromisoformat(spec.now)
-    except ValueError as error:
-        raise SpecError(f"world {spec.name}: now is {spec.now!r}, not YYYY-MM-DDTHH:MM:SS") from error
+    _check_references(spec, tables)
+    now = _clock(spec)
     engine = Engine(frozenset(table.name for table in tables))
     engine.runtime.now = now
     for table in tables:
@@ -94,7 +114,27 @@ def compile_world(spec: WorldSpec) -> WorldImage:
     _insert_rows(engine, spec, tables)
     tools = {tool.name: _compile_tool(engine, spec, tool) for tool in spec.tools()}
     data = engine.connection.serialize("main")
-    return WorldImage(spec=spec, data=data, tools=tools, hash=spec.content_hash(), now=now, tables=tables)
+    return WorldImage(spec=spec, data=data, tools=tools, hash=short_hash(body), now=now, tables=tables)
+
+
+def _clock(spec: WorldSpec) -> datetime:
+    try:
+        now = datetime.fromisoformat(spec.now)
+        if now.isoformat() == spec.now and _FIRST_DAY <= now < _LAST_DAY:
+            return now
+    except (ValueError, TypeError):
+        pass  # said below; TypeError: it has a zone
+    raise SpecError(f"world {spec.name}: now is {spec.now[:40]!r}, not YYYY-MM-DDTHH:MM:SS from 1900 to 2199")
+
+
+def _check_references(spec: WorldSpec, tables: tuple[Table, ...]) -> None:
+    keys = {f"{table.name}.{column.name}" for table in tables for column in table.columns if column.unique}
+    keys |= {f"{table.name}.{table.primary_key[0]}" for table in tables if len(table.primary_key) == 1}
+    for table in tables:
+        for column in table.columns:
+            if column.references and column.references not in keys:
+                where = f"world {spec.name}, table {table.name}, column {column.name}"
+                raise SpecError(f"{where}: references {column.references}, which is no unique column of a table")
 
 
 def _check_unique(kind: str, names: list[str]) -> None:
@@ -106,11 +146,23 @@ def _check_unique(kind: str, names: list[str]) -> None:
 def _create(engine: Engine, spec: WorldSpec, table: Table) -> None:
     lines = [_column_sql(column) for column in table.columns]
     lines.append(f"PRIMARY KEY ({_quoted(table.primary_key)})")
-    lines += [f"CHECK ({check})" for check in table.checks]
+    lines += [f"CHECK (\n{check}\n)" for check in table.checks]
     try:
+        for check in table.checks:
+            _check_expression(engine, table, check)
         engine.connection.execute(f'CREATE TABLE "{table.name}" ({", ".join(lines)})')
-    except apsw.Error as error:
+    except _REFUSED as error:
         raise SpecError(f"world {spec.name}, table {table.name}: {error}") from error
+
+
+def _check_expression(engine: Engine, table: Table, check: str) -> None:
+    """Raise unless `check` is one expression over the table's columns: text that closed the bracket would be run."""
+    columns = ", ".join(f'NULL AS "{column.name}"' for column in table.columns)
+    sql = f'WITH "{table.name}" AS (SELECT {columns}) SELECT 1 FROM "{table.name}" WHERE (\n{check}\n)'
+    with engine.guarded() as connection:
+        info = apsw.ext.query_info(connection, sql)
+    if info.query_remaining or info.bindings_count:
+        raise ValueError(f"check {check[:60]!r} is not one expression")
 
 
 def _column_sql(column: Column) -> str:
@@ -124,6 +176,8 @@ def _column_sql(column: Column) -> str:
         parts.append(f"CHECK ({name} IS NULL OR typeof({name}) IN ('{_TYPEOF[column.type]}'))")
     if column.type in _SHAPES:
         parts.append(f"CHECK ({name} LIKE '{_SHAPES[column.type]}')")
+    if column.type not in _TYPEOF:
+        parts.append(f"CHECK (is_text({name}))")
     if column.choices:
         quoted = ", ".join("'" + choice.replace("'", "''") + "'" for choice in column.choices)
         parts.append(f"CHECK ({name} IN ({quoted}))")
@@ -138,19 +192,20 @@ def _insert_rows(engine: Engine, spec: WorldSpec, tables: tuple[Table, ...]) -> 
     for name in spec.rows:
         if name not in known:
             raise SpecError(f"world {spec.name}: rows for unknown table {name!r}")
-    for table in tables:  # in the order of definition, so that referenced tables come first
-        columns = {column.name for column in table.columns}
-        for number, row in enumerate(spec.rows.get(table.name, ()), 1):
-            strange = [key for key in row if key not in columns]
-            where = f"world {spec.name}, table {table.name}, row {number}"
-            if strange:
-                raise SpecError(f"{where}: unknown column {strange[0]!r}")
-            names = _quoted(row)
-            marks = ", ".join(f":{key}" for key in row)
-            try:
-                engine.connection.execute(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', encode(row))
-            except apsw.Error as error:
-                raise SpecError(f"{where}: {error}") from error
+    with engine.guarded(most=10 * MAX_OPERATIONS) as connection:
+        for table in tables:
+            columns = {column.name for column in table.columns}
+            for number, row in enumerate(spec.rows.get(table.name, ()), 1):
+                strange = [key for key in row if key not in columns]
+                where = f"world {spec.name}, table {table.name}, row {number}"
+                if strange:
+                    raise SpecError(f"{where}: unknown column {strange[0][:80]!r}")
+                names = _quoted(row)
+                marks = ", ".join(f":{key}" for key in row)
+                try:
+                    connection.execute(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', encode(row))
+                except _REFUSED as error:
+                    raise SpecError(f"{where}: {error}") from error
     engine.connection.execute("PRAGMA foreign_keys = ON")
     broken = next(iter(engine.connection.execute("PRAGMA foreign_key_check")), None)
     if broken:
@@ -174,11 +229,12 @@ def _encode(value: Any) -> Any:
 
 
 def _compile_tool(engine: Engine, spec: WorldSpec, tool: ToolSpec) -> CompiledTool:
-    schema = tool.schema_of_arguments()
     try:
-        validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        raise SpecError(f"world {spec.name}, tool {tool.name}: parameters are no JSON Schema: {error}") from error
+        validator = validator_of(tool.schema_of_arguments())
+    except ValueError as error:
+        raise SpecError(
+            f"world {spec.name}, tool {tool.name}: {error}", hint="docs/worlds.md has the subset"
+        ) from error
     values = set(tool.parameters) | ({"page"} if tool.paged else set())
     steps = []
     for number, step in enumerate(tool.steps, 1):
@@ -187,6 +243,8 @@ def _compile_tool(engine: Engine, spec: WorldSpec, tool: ToolSpec) -> CompiledTo
         steps.append(compiled)
         if isinstance(step, Require):
             values |= {name for name, _ in compiled.columns}
+            if tool.paged and any(name == "page" for name, _ in compiled.columns):
+                raise SpecError(f"{where}: gives a value called page, which the paged tool has already")
     defaults = {name: _encode(schema.get("default")) for name, schema in tool.parameters.items()}
     if tool.paged:
         defaults["page"] = 1
@@ -197,11 +255,15 @@ def _compile_step(engine: Engine, step: Step, values: set[str], where: str) -> C
     sql = step.require if isinstance(step, Require) else step.run if isinstance(step, Run) else step.give
     try:
         with engine.guarded() as connection:
-            info = apsw.ext.query_info(connection, sql)
-    except apsw.Error as error:
+            info = apsw.ext.query_info(connection, sql, explain=_MAYBE_BYTES.search(sql) is not None)
+    except _REFUSED as error:
         raise SpecError(f"{where}: {error}", hint="docs/worlds.md says what SQL may do") from error
     if info.query_remaining:
         raise SpecError(f"{where}: one statement a step, found a second: {info.query_remaining.strip()[:60]!r}")
+    if any(op.opcode == "Blob" or (op.opcode == "Cast" and op.p2 == _BLOB_AFFINITY) for op in info.explain or ()):
+        raise SpecError(f"{where}: makes bytes, which are no value of a world")
+    if isinstance(step, Run) and info.description:
+        raise SpecError(f"{where}: a run returns nothing: read what it wrote by a give")
     if isinstance(step, Run) and not engine.wrote():
         raise SpecError(f"{where}: run must insert, update or delete")
     if not isinstance(step, Run) and (info.is_explain or not info.is_readonly or not info.description):

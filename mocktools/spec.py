@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.values import stable
 
 RESERVED_TOOLS = frozenset(
@@ -64,10 +64,20 @@ FileName = Annotated[str, AfterValidator(_check_world_name)]
 ColumnType = Literal["text", "integer", "real", "boolean", "date", "time", "datetime", "json"]
 
 
+def short_hash(body: bytes) -> str:
+    """First 16 hex digits of SHA-256."""
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
 class Frozen(BaseModel):
     """Base of everything that goes to disk or over the wire."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _parts_of(reference: str) -> tuple[str, str]:
+    table, _, column = reference.partition(".")
+    return table, column
 
 
 class Column(Frozen):
@@ -78,6 +88,12 @@ class Column(Frozen):
     choices: tuple[str, ...] = ()
     references: str = ""  # "table.column", or empty
     description: str = ""
+
+    @model_validator(mode="after")
+    def _refers(self) -> Column:
+        if self.references and not all(_NAME.fullmatch(part) for part in _parts_of(self.references)):
+            raise ValueError(f"column {self.name}: references is {self.references[:80]!r}, not table.column")
+        return self
 
 
 class Table(Frozen):
@@ -92,6 +108,8 @@ class Table(Frozen):
         names = {column.name for column in self.columns}
         if not self.primary_key or not set(self.primary_key) <= names:
             raise ValueError(f"table {self.name}: primary_key must name its columns")
+        if any(column.null for column in self.columns if column.name in self.primary_key):
+            raise ValueError(f"table {self.name}: a column of the primary_key must not be null")  # nobody watches it
         return self
 
 
@@ -176,6 +194,8 @@ class Toolkit(Frozen):
 
 
 class WorldSpec(Frozen):
+    model_config = ConfigDict(ser_json_inf_nan="constants")  # else NaN is written, and hashed, as null
+
     name: FileName
     description: str = ""
     rules: str = ""  # policy text, shown to the agent
@@ -189,6 +209,13 @@ class WorldSpec(Frozen):
     def tools(self) -> tuple[ToolSpec, ...]:
         return tuple(tool for toolkit in self.toolkits for tool in toolkit.tools)
 
+    def canonical(self) -> bytes:
+        """The canonical JSON. Raises `SpecError` for a world that no JSON can hold."""
+        try:
+            return stable(self.model_dump(mode="json"), allow_nan=False).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise SpecError(f"world {self.name} cannot be written as JSON: {str(error)[:200]}") from error
+
     def content_hash(self) -> str:
         """First 16 hex digits of SHA-256 over the canonical JSON."""
-        return hashlib.sha256(stable(self.model_dump(mode="json")).encode()).hexdigest()[:16]
+        return short_hash(self.canonical())

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
+from functools import lru_cache
 from typing import TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -19,6 +20,7 @@ Canonical: TypeAlias = "tuple[str, object]"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?")
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_SHORT = 80  # characters of a text whose canonical form is remembered
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 
 
@@ -36,7 +38,7 @@ def canonical(value: JSON) -> Canonical:
     if isinstance(value, int | float):
         return ("number", float(value))
     if isinstance(value, str):
-        return _canonical_text(value)
+        return _known_text(value) if len(value) <= _SHORT else _canonical_text(value)
     if isinstance(value, Mapping):
         return ("object", tuple(sorted((key, canonical(item)) for key, item in value.items())))
     return ("array", tuple(canonical(item) for item in value))
@@ -56,6 +58,9 @@ def _canonical_text(text: str) -> Canonical:
     return ("text", folded)
 
 
+_known_text = lru_cache(maxsize=8192)(_canonical_text)
+
+
 def same(expected: JSON, actual: JSON) -> bool:
     """Whether two values mean the same. A number also equals its decimal text ("25" and 25)."""
     if isinstance(expected, str) != isinstance(actual, str):
@@ -69,14 +74,25 @@ def _number_of(value: JSON) -> JSON:
     return value
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one a call
+def encoder(*, allow_nan: bool) -> Callable[[JSON], str]:
+    """What `json.JSONEncoder(ensure_ascii=False).encode` does, without making a C encoder at each call."""
+    plain = json.JSONEncoder(ensure_ascii=False, allow_nan=allow_nan, check_circular=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # a Python without json's C part
+        return plain.encode
+    text = json.encoder.encode_basestring
+    fast = make(None, plain.default, text, None, ": ", ", ", False, False, allow_nan)
+    return lambda value: "".join(fast(value, 0))
+
+
+_encode = encoder(allow_nan=True)
 
 
 def dumps(value: JSON) -> str:
     """JSON as tools print it: one line, UTF-8 kept, key order as given."""
-    return _ENCODER.encode(value)
+    return _encode(value)
 
 
-def stable(value: JSON) -> str:
+def stable(value: JSON, *, allow_nan: bool = True) -> str:
     """JSON with sorted keys and no spaces: what hashes are taken of."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)

@@ -14,24 +14,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 from rapidfuzz import process
 
+from mocktrial.mocktools.engine import READING
 from mocktrial.mocktools.errors import NoResult, ToolFailure
-from mocktrial.mocktools.image import CompiledStep, CompiledTool, WorldImage, encode
-from mocktrial.mocktools.spec import Give, Require, Run, Table
-from mocktrial.mocktools.values import dumps
+from mocktrial.mocktools.image import CompiledTool, WorldImage, encode
+from mocktrial.mocktools.spec import Table
+from mocktrial.mocktools.steps import run_steps
+from mocktrial.mocktools.values import dumps, encoder
 from mocktrial.mocktools.writeset import Change, read_changeset
 
 MAX_RESULT_BYTES = 8192
 MAX_ARGUMENT_BYTES = 65_536
 MAX_ARGUMENT_DEPTH = 100  # what Python and the validator hold depends on the stack, an answer must not
-PAGE_ROWS = 20
-_SLOT = re.compile(r"\{(\w+)\}")
+_ODD = ("\\u", "NaN", "Infinity")  # escapes that may be half a pair, numbers that are no JSON
+_HUGE = re.compile(r"\d(?:[eE]|\d{299})")  # a number that may be read as infinite
 _TOO_DEEP = f"Arguments are nested more than {MAX_ARGUMENT_DEPTH} deep."
-_STRICT = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_strict = encoder(allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,26 @@ class Snapshot:
     now: datetime
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A point of a running world to which it can be taken back. It lasts until the world is frozen or closed."""
+
+    depth: int
+    done: int
+    written: bool
+    ids: int
+    now: datetime
+
+
+class _Done(NamedTuple):
+    """A write that succeeded, with what it ran on."""
+
+    tool: CompiledTool
+    values: dict[str, Any]
+    now: datetime
+    ids: int
+
+
 class World:
     """Open with `World.open(image, seed)`; close it (or use `with`) to give its connection back."""
 
@@ -65,7 +87,10 @@ class World:
         self.image = image
         self._earlier = start.changeset
         self._engine = image.engine()
-        self._engine.load(start.data)
+        self._engine.start(start.data)
+        self._done: list[_Done] = []
+        self._marks: list[Mark] = []
+        self._written = bool(start.changeset)
         runtime = self._engine.runtime
         runtime.seed, runtime.ids, runtime.now = start.seed, start.ids, start.now
         self._session: apsw.Session | None = apsw.Session(self._engine.connection, "main")
@@ -98,30 +123,68 @@ class World:
     def call(self, name: str, arguments: str | Mapping[str, Any]) -> ToolResult:
         """Run one tool. `arguments` is the model's JSON text or an object."""
         try:
-            tool = self.image.tools.get(name)
-            if tool is None:
-                raise _unknown_tool(name, list(self.image.tools))
-            given = parse_arguments(arguments)
-            _check_arguments(tool, given)
-            return self._transact(tool, given)
+            tool = self._tool(name)
+            return self._transact(tool, parse_arguments(arguments))
         except ToolFailure as failure:
             return failed(failure)
 
+    def call_parsed(self, name: str, given: Mapping[str, Any]) -> ToolResult:
+        """Like `call`, with arguments that `parse_arguments` gave."""
+        try:
+            return self._transact(self._tool(name), given)
+        except ToolFailure as failure:
+            return failed(failure)
+
+    def _tool(self, name: str) -> CompiledTool:
+        tool = self.image.tools.get(name)
+        if tool is None:
+            raise _unknown_tool(name, list(self.image.tools))
+        return tool
+
     def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> ToolResult:
+        _check_arguments(tool, given)
+        values = tool.defaults | encode(dict(given))
         runtime = self._engine.runtime
         ids = runtime.ids
         connection = self._engine.connection
-        connection.execute("BEGIN")
+        writes = tool.spec.effect == "write"
         try:
+            if not writes:
+                with self._engine.guarded():
+                    return _result(run_steps(connection, tool, values))
+            done = _Done(tool, dict(values), runtime.now, ids)
+            connection.execute("SAVEPOINT call")
             with self._engine.guarded(recording=True):
-                result = _result(_run_steps(connection, tool, given))
-            connection.execute("COMMIT")
+                result = _result(run_steps(connection, tool, values))
+            if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+                raise ToolFailure("constraint", "The change breaks a rule of the world: a row refers to no other.")
+            connection.execute("RELEASE call")
         except BaseException as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if not connection.in_transaction:
+                self._redo()
+            elif writes:
+                connection.execute("ROLLBACK TO call")
+                connection.execute("RELEASE call")
             runtime.ids = ids
             raise _translate(error, tool) from error
+        self._done.append(done)
+        self._written = True
         return result
+
+    def _redo(self) -> None:
+        """Do the writes again: SQLite rolls back the whole transaction when it interrupts one of them."""
+        connection, runtime = self._engine.connection, self._engine.runtime
+        now = runtime.now
+        connection.execute("BEGIN")
+        for number, done in enumerate((*self._done, None)):
+            for mark in self._marks:
+                if mark.done == number:
+                    connection.execute(f"SAVEPOINT mark{mark.depth}")
+            if done:
+                runtime.now, runtime.ids = done.now, done.ids
+                with self._engine.guarded(recording=True):
+                    run_steps(connection, done.tool, dict(done.values))
+        runtime.now = now
 
     # The control plane.
 
@@ -135,13 +198,13 @@ class World:
 
     def query(self, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Rows of a read-only query on the present state."""
-        with self._engine.guarded() as connection:
-            return connection.execute(sql, encode(dict(values or {}))).fetchall()
+        with self._engine.guarded(reading=True) as connection:
+            return connection.execute(sql, encode(dict(values or {})), prepare_flags=READING).fetchall()
 
     def records(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Like `query`, each row by column name."""
-        with self._engine.guarded() as connection:
-            cursor = connection.execute(sql, encode(dict(values or {})))
+        with self._engine.guarded(reading=True) as connection:
+            cursor = connection.execute(sql, encode(dict(values or {})), prepare_flags=READING)
             return [
                 {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
                 for row in cursor
@@ -149,10 +212,14 @@ class World:
 
     def write_set(self) -> tuple[Change, ...]:
         """Net changes since the world was opened."""
+        if not self._written:
+            return ()
         return read_changeset(self._changeset(), self.image.tables)
 
     def _changeset(self) -> bytes:
         assert self._session is not None, "the world is closed"
+        if not self._earlier:
+            return self._session.changeset()
         builder = apsw.ChangesetBuilder()  # type: ignore[no-untyped-call] # apsw's stub lacks it
         for part in (self._earlier, self._session.changeset()):
             if part:
@@ -161,8 +228,37 @@ class World:
 
     def snapshot(self) -> Snapshot:
         runtime = self._engine.runtime
-        data = self._engine.connection.serialize("main")
+        data = self._engine.freeze()
+        self._done.clear()
+        self._marks.clear()
         return Snapshot(self.image.hash, data, self._changeset(), runtime.seed, runtime.ids, runtime.now)
+
+    def mark(self) -> Mark:
+        """Where the world stands now, for `rewind`. Cheaper than a snapshot, and only for this world."""
+        runtime = self._engine.runtime
+        mark = Mark(len(self._marks), len(self._done), self._written, runtime.ids, runtime.now)
+        self._engine.connection.execute(f"SAVEPOINT mark{mark.depth}")
+        self._marks.append(mark)
+        return mark
+
+    def rewind(self, mark: Mark) -> None:
+        """Take the world back to `mark`; later marks are gone. Raises `ValueError` for one that is."""
+        if not any(known is mark for known in self._marks):
+            raise ValueError("the world cannot be taken back to this mark any more")
+        self._engine.connection.execute(f"ROLLBACK TO mark{mark.depth}")
+        del self._marks[mark.depth + 1 :], self._done[mark.done :]
+        runtime = self._engine.runtime
+        self._written, runtime.ids, runtime.now = mark.written, mark.ids, mark.now
+
+    def release(self, mark: Mark) -> None:
+        """Forget `mark` and later ones; the world stays as it is."""
+        if any(known is mark for known in self._marks):
+            self._engine.connection.execute(f"RELEASE mark{mark.depth}")
+            del self._marks[mark.depth :]
+
+    def touched(self) -> int:
+        """Rows that were written so far, also where that was undone: while it stays, the state stays."""
+        return self._engine.connection.total_changes()
 
     def digest(self) -> str:
         """SHA-256 over every row in key order: equal digests, equal states."""
@@ -179,9 +275,11 @@ def _keys(table: Table) -> str:
 
 def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments object. Broken JSON is reported, never mended."""
+    plain = False
     if isinstance(arguments, str):
         if len(arguments.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
             raise ToolFailure("too_large", f"Arguments are longer than {MAX_ARGUMENT_BYTES} bytes.")
+        plain = _is_plain(arguments)
         try:
             arguments = json.loads(arguments)
         except RecursionError as error:
@@ -192,15 +290,24 @@ def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
             ) from error
     if not isinstance(arguments, Mapping):
         raise ToolFailure("bad_arguments", "Arguments must be a JSON object.", hint="Send one JSON object.")
+    if plain:
+        return arguments
     if _is_deeper(arguments, MAX_ARGUMENT_DEPTH):
         raise ToolFailure("bad_arguments", _TOO_DEEP)
     try:
-        _STRICT.encode(arguments).encode()
+        _strict(arguments).encode()
     except UnicodeEncodeError as error:  # half of a surrogate pair: no database and no file can hold it
         raise ToolFailure("bad_arguments", "Arguments hold a character that is no text.") from error
     except ValueError as error:  # Python reads NaN, and 1e400 as infinity
         raise ToolFailure("bad_arguments", "Arguments hold a number that is no JSON.") from error
     return arguments
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in this JSON text can be too deep, no number or no text. Quick; may say no in vain."""
+    if not text.isascii() or any(part in text for part in _ODD) or _HUGE.search(text):
+        return False
+    return text.count("[") + text.count("{") <= MAX_ARGUMENT_DEPTH
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
@@ -235,51 +342,19 @@ def _check_arguments(tool: CompiledTool, given: Mapping[str, Any]) -> None:
         raise ToolFailure("bad_arguments", message[:300], hint=f"{tool.spec.name} takes ({need}).")
 
 
-def _run_steps(connection: apsw.Connection, tool: CompiledTool, given: Mapping[str, Any]) -> Any:
-    values = tool.defaults | encode(dict(given))
-    parts: dict[str, Any] = {}
-    for compiled in tool.steps:
-        cursor = connection.execute(compiled.sql, values)
-        step = compiled.step
-        if isinstance(step, Require):
-            row = cursor.fetchone()
-            if row is None:
-                raise ToolFailure(step.error, _fill(step.message, values), hint=_fill(step.hint, values))
-            values |= {name: value for (name, _), value in zip(compiled.columns, row, strict=True)}
-        elif isinstance(step, Run):
-            cursor.fetchall()
-        else:
-            parts[step.name] = _part(step, compiled, cursor, values)
-    if not parts:
-        return {"ok": True}
-    return parts[""] if list(parts) == [""] else parts
-
-
-def _part(step: Give, compiled: CompiledStep, cursor: apsw.Cursor, values: Mapping[str, Any]) -> Any:
-    rows = [
-        {
-            name: convert(value) if convert else value
-            for (name, convert), value in zip(compiled.columns, row, strict=True)
-        }
-        for row in cursor
-    ]
-    if step.shape == "rows":
-        return _page(rows, int(values["page"])) if "page" in values else rows
-    first = rows[0] if rows else None
-    return first if step.shape == "row" or first is None else next(iter(first.values()))
-
-
-def _page(rows: list[dict[str, Any]], page: int) -> dict[str, Any]:
-    pages = max(1, -(-len(rows) // PAGE_ROWS))
-    return {"rows": rows[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], "page": page, "pages": pages}
-
-
 def _result(value: Any) -> ToolResult:
     try:
-        text = _STRICT.encode(value)
+        text = _strict(value)
+        size = len(text.encode())
+    except UnicodeEncodeError as error:  # JSON in a table may hold half of a surrogate pair
+        raise ToolFailure("constraint", "The tool made a character that is no text.") from error
+    except TypeError as error:
+        raise ToolFailure("constraint", "The tool made bytes, which are no text.") from error
+    except RecursionError as error:
+        raise ToolFailure("too_large", "The result is nested too deep.") from error
     except ValueError as error:
         raise ToolFailure("too_large", "A number of the result is too large.") from error
-    if len(text.encode()) > MAX_RESULT_BYTES:
+    if size > MAX_RESULT_BYTES:
         value = _shorten(value)
         text = dumps(value)
     return ToolResult(ok=True, value=value, text=text)
@@ -298,10 +373,6 @@ def _shorten(value: Any) -> Any:
         shown.append(row)
     note = f"Only the first {len(shown)} of {len(value)} rows are shown. Narrow the arguments to see the others."
     return {"rows": shown, "total": len(value), "note": note}
-
-
-def _fill(template: str, values: Mapping[str, Any]) -> str:
-    return _SLOT.sub(lambda match: str(values.get(match[1], match[0])), template)
 
 
 def _translate(error: BaseException, tool: CompiledTool) -> BaseException:

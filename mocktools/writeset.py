@@ -30,8 +30,12 @@ class Change(Frozen):
 
 def read_changeset(changeset: bytes, tables: tuple[Table, ...]) -> tuple[Change, ...]:
     """The changes in `changeset`, sorted by table and key, so that equal work gives equal bytes."""
-    names = {table.name: [column.name for column in table.columns] for table in tables}
-    changes = [_change(item, names[item.name]) for item in apsw.Changeset.iter(changeset)]
+    known = {table.name: table for table in tables}
+    changes = [
+        _change(item, [column.name for column in known[item.name].columns]) for item in apsw.Changeset.iter(changeset)
+    ]
+    if len(changes) < 2:
+        return tuple(changes)
     return tuple(sorted(changes, key=lambda change: (change.table, repr(sorted(change.key.items())))))
 
 

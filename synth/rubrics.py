@@ -1,7 +1,8 @@
 """The rubric of a planned goal: what its template says, and what follows from the run itself.
 
 subgoals      the template's criteria; for a write call that has none, a `writes` criterion made from
-              what the call changed and what of it was still there at the end
+              what the call changed and what of it was still there at the end; in a goal tagged "undo"
+              that the call was made, where nothing of it is left
 interactions  one `ask` criterion a hidden fact
 forbidden     the template's; no change beside those of the gold plan; no write that wants a yes without one
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from mocktrial.envs.rubric import (
     AskCriterion,
+    CallCriterion,
     Criterion,
     EventPattern,
     OrderCriterion,
@@ -25,36 +27,48 @@ from mocktrial.envs.rubric import (
 )
 from mocktrial.mocktools.values import stable
 from mocktrial.mocktools.writeset import Change
-from mocktrial.synth.blueprint import Goal
-from mocktrial.synth.planning import PlannedCall, PlanRun, Unplannable, Values
+from mocktrial.synth.choosing import Unplannable, Values
+from mocktrial.synth.goals import Goal
+from mocktrial.synth.golden import subgoal_of
+from mocktrial.synth.planning import PlannedCall, PlanRun
 from mocktrial.synth.templates import fill_criterion
 
 Key = tuple[str, str]  # table and key of a row
 
 
-def build_rubric(goal: Goal, values: Values, hidden: Sequence[str], gold: PlanRun, other: PlanRun) -> Rubric:
-    """The whole rubric. `other` is the gold plan run with another episode seed."""
+def build_rubric(
+    goal: Goal, values: Values, hidden: Sequence[str], gold: PlanRun, other: PlanRun, *, writable: bool = True
+) -> Rubric:
+    """The whole rubric. `other` is the gold plan run with another episode seed; `writable`: the world has writes."""
     fixed = _fixed(gold, other)
-    subgoals = [fill_criterion(criterion, values) for criterion in goal.subgoals]
+    served = {subgoal_of(call) for call in gold.calls}
+    left_out = {call.subgoal for call in goal.plan} - served  # by a `when`
+    given = [criterion for criterion in goal.subgoals if criterion.id not in left_out]
+    subgoals: list[Criterion] = [fill_criterion(criterion, values) for criterion in given]
     written = {criterion.id for criterion in subgoals}
-    for call in gold.calls:
-        name = subgoal_of(call)
-        if name and name not in written:
-            required = _required(call, gold.changes, fixed)
-            if not required:
-                raise Unplannable(f"{goal.id}: nothing of {call.template.call} is left at the end")
-            subgoals.append(WritesCriterion(id=name, required=required))
+    for name in dict.fromkeys(filter(None, map(subgoal_of, gold.calls))):
+        if name not in written:
+            subgoals.append(_written(goal, name, gold, other, fixed))
     asks = [AskCriterion(id=f"ask-{fact}", fact=fact) for fact in hidden]
     allowed = tuple(_pattern(change, fixed, change.columns, columns=tuple(change.columns)) for change in gold.changes)
     forbidden: list[Criterion] = [fill_criterion(criterion, values) for criterion in goal.forbidden]
-    forbidden.append(WritesCriterion(id="nothing-else", allowed=allowed))
-    forbidden += [_confirmed(call.template.call) for call in gold.calls if call.template.confirm]
+    if writable:
+        forbidden.append(WritesCriterion(id="nothing-else", allowed=allowed, most=len(allowed)))
+    forbidden += [_confirmed(tool) for tool in dict.fromkeys(c.template.call for c in gold.calls if c.template.confirm)]
     return Rubric(subgoals=tuple(subgoals), interactions=tuple(asks), forbidden=tuple(forbidden))
 
 
-def subgoal_of(call: PlannedCall) -> str:
-    """The id of the criterion that a call serves; empty for a look-up."""
-    return call.template.subgoal or (call.template.id if call.after != call.before else "")
+def _written(goal: Goal, name: str, gold: PlanRun, other: PlanRun, fixed: _Fixed) -> Criterion:
+    """What the calls that serve this subgoal wrote; where nothing is left of it, that they were made."""
+    places = [place for place, call in enumerate(gold.calls) if subgoal_of(call) == name]
+    required = tuple(pattern for place in places for pattern in _required(gold.calls[place], gold.changes, fixed))
+    if required:
+        return WritesCriterion(id=name, required=required)
+    call, twin = gold.calls[places[0]], other.calls[places[0]]
+    if "undo" not in goal.tags:
+        raise Unplannable(f"{goal.id}: nothing of {call.template.call} is left at the end")
+    seedless = {key: value for key, value in call.arguments.items() if value == twin.arguments[key]}
+    return CallCriterion(id=name, tool=call.template.call, arguments=seedless)
 
 
 def _confirmed(tool: str) -> OrderCriterion:

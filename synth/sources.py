@@ -1,4 +1,7 @@
-"""Where tasks come from: a dataset's folder, or `autoslurp:FILE.csv`. One place that opens either."""
+"""Where things come from: tasks from a dataset's folder or `autoslurp:FILE.csv`, blueprints from a teacher.
+
+One place that opens whatever a person may name on the command line; an unknown name is a `UsageError`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from mocktrial.mocktools.autoslurp.services import autoslurp_image
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.autoslurp import tasks_of
+from mocktrial.synth.blueprint import BlueprintSource, ShippedDomains
 
 AUTOSLURP = "autoslurp:"
+TEACHERS = ("procedural",)
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,13 @@ def _folder(source: str) -> Source:
 def run_name(source: Source, agent: str) -> str:
     """The default name of a run: source and agent, in letters that a folder may have."""
     return re.sub(r"[^a-z0-9._-]+", "-", f"{source.name}-{agent}".lower()).strip("-._")[:64]
+
+
+def source_of(teacher: str = TEACHERS[0], domains: tuple[str, ...] = (), seed: int = 0) -> BlueprintSource:
+    """The source of blueprints that `teacher` names, perhaps of some domains only. Raises `UsageError`.
+
+    seed: of what the source itself draws; the shipped domains draw nothing.
+    """
+    if teacher != TEACHERS[0]:
+        raise UsageError(f"there is no teacher {teacher!r}", hint=f"teachers are: {', '.join(TEACHERS)}")
+    return ShippedDomains(domains or None)

@@ -7,68 +7,80 @@ of the plan gives it away before it is used. Pure functions over a `PlanRun`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mocktrial.envs.users.base import says
-from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth.blueprint import CallTemplate, FactSource, Goal, StepSource
-from mocktrial.synth.planning import PlanRun, Unplannable, Values, carry_out
+from mocktrial.synth.choosing import Unplannable, Values
+from mocktrial.synth.goals import Goal
+from mocktrial.synth.planning import PlannedCall, PlanRun, run_plan
+from mocktrial.synth.stage import Stage
+from mocktrial.synth.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
+from mocktrial.synth.templates import sql_names
 
 
-def names_used(template: CallTemplate) -> dict[str, str]:
-    """Facts and bound values that a call uses itself: name to the argument it decides."""
-    used: dict[str, str] = {}
+def names_used(template: CallTemplate) -> dict[str, tuple[str, ...]]:
+    """Facts and bound values that a call uses itself: name to the arguments that it decides."""
+    used: dict[str, list[str]] = {}
     for argument, source in template.arguments.items():
-        if isinstance(source, FactSource):
-            used[source.fact] = argument
-        elif isinstance(source, StepSource):
-            used |= dict.fromkeys(source.where.values(), argument)
-    return used
+        names: list[str] = []
+        match source:
+            case FactSource(fact=name) | BoundSource(bound=name):
+                names.append(name)
+            case StepSource():
+                names += source.names()
+                names += template.names() if source.step == template.each else ()
+            case ComputeSource():
+                names += (name for name in sql_names(source.compute) if name not in source.of)
+                names += (name for part in source.of.values() for name in part.names())
+        names += template.when.names() if template.when else ()
+        for name in dict.fromkeys(names):
+            used.setdefault(name, []).append(argument)
+    for name in template.names():
+        used.setdefault(name, list(template.arguments))
+    return {name: tuple(arguments) for name, arguments in used.items()}
 
 
-def places_used(goal: Goal, fact: str) -> tuple[str, ...]:
-    """ "tool.argument" for each argument that the fact decides, directly or by choosing a row."""
-    places = [f"{call.call}.{names_used(call)[fact]}" for call in goal.plan if fact in names_used(call)]
-    return tuple(dict.fromkeys(places))
+class Uses:
+    """Where the facts of a goal's plan go. Taken once a task: the plan is the same for all its values."""
 
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+        self.by_step = {call.id: names_used(call) for call in goal.plan}
+        self.needed: dict[str, frozenset[str]] = {}  # by step what it needs, through earlier steps too
+        for call in goal.plan:
+            earlier = {source.step for source in call.steps()}
+            earlier |= {call.each} if call.each else set()
+            earlier |= {call.when.step} if call.when else set()
+            self.needed[call.id] = frozenset(self.by_step[call.id]).union(*(self.needed[step] for step in earlier))
 
-def needs(goal: Goal, place: int) -> frozenset[str]:
-    """Facts that the call at `place` needs, through earlier calls too."""
-    template = goal.plan[place]
-    found = set(names_used(template))
-    for source in template.arguments.values():
-        if isinstance(source, StepSource):
-            earlier = next(n for n, call in enumerate(goal.plan) if call.id == source.step)
-            found |= needs(goal, earlier)
-    return frozenset(found)
+    def places(self, fact: str) -> tuple[str, ...]:
+        """ "tool.argument" for each argument that the fact decides, directly or by choosing rows."""
+        found = [f"{call.call}.{name}" for call in self.goal.plan for name in self.by_step[call.id].get(fact, ())]
+        return tuple(dict.fromkeys(found))
+
+    def first(self, run: PlanRun, fact: str) -> int:
+        """Place of the first call that uses the fact itself; 0 where none does."""
+        return next((place for place, call in enumerate(run.calls) if fact in self.by_step[call.template.id]), 0)
 
 
 def telling_alternatives(
-    goal: Goal, image: WorldImage, values: Values, gold: PlanRun, fact: str, others: list[Any], seed: int
-) -> tuple[Any, ...]:
-    """Those of `others` that the world takes and that end elsewhere than the gold plan does."""
-    telling = []
+    goal: Goal, stage: Stage, values: Values, gold: PlanRun, fact: str, others: list[Any]
+) -> Iterator[tuple[Any, PlanRun]]:
+    """Those of `others` that the world takes and that end elsewhere than the gold plan does, one at a time."""
     for other in others:
         try:
-            run = carry_out(goal, image, {**values, fact: other}, seed)
+            run = run_plan(goal, stage, {**values, fact: other}, sketch=True)
         except Unplannable:
             continue
         if not run.ends_like(gold):
-            telling.append(other)
-    return tuple(telling)
+            yield other, run
 
 
-def gives_away(gold: PlanRun, fact: str, value: Any, alternatives: tuple[Any, ...]) -> bool:
+def gives_away(before: Sequence[PlannedCall], value: Any, alternatives: Sequence[Any]) -> bool:
     """Whether a result before the fact's first use holds its value and none of the alternatives."""
-    for call in gold.calls:
-        if fact in names_used(call.template):
-            first = call
-            break
-    else:
-        return False
-    for call in gold.calls[: gold.calls.index(first)]:
+    for call in before:
         seen = list(_scalars(call.result))
         holds = any(same(value, item) for item in seen)
         if holds and not any(same(other, item) for other in alternatives for item in seen):

@@ -33,7 +33,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_generate_validate_run_report(cli: Run, tmp_path: Path) -> None:
-    assert cli("synth", "small", "--count", "12", "--seed", "3")[0] == 0
+    assert cli("synth", "small", "--tasks", "12", "--seed", "3")[0] == 0
     code, out, _ = cli("validate", "datasets/small", "--json")
     assert (code, json.loads(out)["findings"]) == (0, [])
     code, out, _ = cli("run", "datasets/small", "--agent", "expert", "--json")
@@ -48,7 +48,7 @@ def test_generate_validate_run_report(cli: Run, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_is_not_played_again(cli: Run, tmp_path: Path) -> None:
-    cli("synth", "small", "--count", "6")
+    cli("synth", "small", "--tasks", "6")
     cli("run", "datasets/small", "--agent", "expert")
     before = (tmp_path / "runs/small-expert/ledger.sqlite").read_bytes()
     code, out, _ = cli("run", "datasets/small", "--agent", "expert", "--json")
@@ -56,8 +56,54 @@ def test_a_finished_run_is_not_played_again(cli: Run, tmp_path: Path) -> None:
     assert (tmp_path / "runs/small-expert/ledger.sqlite").read_bytes() == before
 
 
+def test_synth_and_validate_give_the_same_figures(cli: Run) -> None:
+    made = json.loads(cli("synth", "--tasks", "12", "--per-world", "6", "--out", "set", "--json")[1])
+    again = json.loads(cli("synth", "same", "--tasks", "12", "--per-world", "6", "--workers", "2", "--json")[1])
+    found = json.loads(cli("validate", "set", "--json", "--workers", "2")[1])
+    assert made["digest"] == again["digest"]
+    for key, value in found.items():
+        if key not in ("tasks_per_second", "findings"):
+            assert made[key] == value, key
+    assert (found["tasks"], found["worlds"], found["gold_pass"], found["findings"]) == (12, 2, 12, [])
+    assert found["mutants_killed"] == found["mutants"] >= 12 * 8
+
+
+def test_the_control_set_hides_nothing(cli: Run) -> None:
+    cli("synth", "control", "--tasks", "6", "--no-gap")
+    tasks = [json.loads(line) for line in Path("datasets/control/tasks.jsonl").read_text("utf-8").splitlines()]
+    assert len(tasks) == 6
+    assert not any(fact["hidden"] for task in tasks for fact in task["facts"])
+    assert "control set" in Path("datasets/control/README.md").read_text("utf-8")
+    assert cli("validate", "datasets/control")[0] == 0
+
+
+def test_preview_shows_tasks_to_a_reader_and_writes_nothing(cli: Run, tmp_path: Path) -> None:
+    code, out, _ = cli("synth", "--preview", "2", "--per-world", "4")
+    assert code == 0
+    assert out.count("  user:   ") == 2
+    for text in ("# tool_use", "hidden: ", "wish:   ", 'ask "', "subgoals: "):
+        assert text in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_datasets_diversity_beside_a_baseline(cli: Run) -> None:
+    for name, domains in (("all", "clinic,depot"), ("base", "depot")):
+        cli("synth", name, "--tasks", "12", "--per-world", "6", "--domains", domains)
+    code, out, _ = cli(
+        "report", "--dataset", "datasets/all", "--baseline", "datasets/base", "--html", "page.html", "--json"
+    )
+    rows = json.loads(out)
+    assert (code, [row["domains"] for row in rows]) == (0, [2, 1])
+    assert rows[0]["distinct_instructions"] == 12
+    assert all(row["distinct_4_grams"] > 30 for row in rows)
+    page = Path("page.html").read_text("utf-8")
+    assert "<svg" in page
+    assert "distinct 4 grams" in page
+    assert "largest pattern share" in cli("report", "--dataset", "datasets/all")[1]
+
+
 def test_a_changed_config_is_refused(cli: Run) -> None:
-    cli("synth", "small", "--count", "6")
+    cli("synth", "small", "--tasks", "6")
     cli("run", "datasets/small", "--agent", "expert", "--name", "mine")
     code, _, err = cli("run", "datasets/small", "--agent", "expert", "--name", "mine", "--trials", "2")
     assert code == 2
@@ -73,11 +119,15 @@ def test_a_changed_config_is_refused(cli: Run) -> None:
         (["run", "datasets/small", "--agent", "openai:"], "unknown agent|no name"),
         (["run", "datasets/small", "--agent", "openai:gpt"], "OPENAI_API_KEY"),
         (["run", "datasets/small", "--agent", "local:nowhere/at-all"], "nowhere/at-all"),
-        (["run", "datasets/small", "--agent", "expert", "--split", "dev"], "'dev'.*it has: train"),
+        (["run", "datasets/small", "--agent", "expert", "--split", "dev"], "'dev'.*it has: (test, )?train"),
         (["run", "datasets/small", "--agent", "expert", "--name", "../up"], r"\.\./up.*not a name"),
         (["synth", "../up"], r"\.\./up"),
-        (["synth", "small", "--count", "6"], "exists already"),
-        (["synth", "x", "--domain", "moon"], "moon"),
+        (["synth", "small", "--tasks", "6"], "exists already"),
+        (["synth", "x", "--domains", "moon"], "moon"),
+        (["synth"], "no name.*--out"),
+        (["synth", "x", "--teacher", "nobody"], "'nobody'.*procedural"),
+        (["report"], "mocktrial report --dataset"),
+        (["report", "--dataset", "nowhere"], "nowhere.*mocktrial synth"),
         (["validate", "nowhere"], "nowhere.*mocktrial synth"),
         (["report", "nowhere"], "nowhere.*mocktrial run"),
         (["train", "sft", "nowhere.toml"], "nowhere.toml"),
@@ -87,7 +137,7 @@ def test_a_changed_config_is_refused(cli: Run) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(cli: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
-    cli("synth", "small", "--count", "6")
+    cli("synth", "small", "--tasks", "6")
     base = 'name = "x"\ndata = "missing.jsonl"\n'
     Path("unknown-key.toml").write_text(base + 'colour = "red"\n', encoding="utf-8")
     Path("wrong-type.toml").write_text(base + 'batch_size = "many"\n', encoding="utf-8")
@@ -112,7 +162,7 @@ def test_wrong_usage_is_one_line_and_exit_2(cli: Run, tmp_path: Path, arguments:
     ],
 )
 def test_broken_datasets_are_named(cli: Run, name: str, spoil: Callable[[str], str], says: str) -> None:
-    cli("synth", "small", "--count", "6")
+    cli("synth", "small", "--tasks", "6")
     path = Path("datasets/small") / name
     path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
     code, _, err = cli("run", "datasets/small", "--agent", "expert")
@@ -131,7 +181,7 @@ def test_a_taken_port_is_named(cli: Run) -> None:
 
 
 def test_missing_packages_are_named_with_their_command(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli("synth", "small", "--count", "6")
+    cli("synth", "small", "--tasks", "6")
     for package in ("torch", "transformers"):
         monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("mocktrial.agents.local")]:

@@ -198,7 +198,7 @@ def _tell(report: Report, folder: Path, losses: Sequence[float]) -> bool:
     lines = {
         "report": folder / "report.html",
         "checkpoints": folder / "checkpoints",
-        "try next": "mocktrial synth mine --count 300",
+        "try next": "mocktrial synth mine --tasks 300",
         "": f"mocktrial run datasets/mine --split test --agent local:{folder / 'checkpoints' / 'sft'}",
     }
     for key, value in lines.items():

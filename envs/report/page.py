@@ -30,27 +30,32 @@ _NOTES = {"release": "the user told", "question": "needless question:", "confirm
 
 def write_html(report: Report, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Write `report` as one file. Raises `UsageError` when the disk refuses; the earlier file then stands."""
-    environment = _environment()
+    environment = page_environment()
     pages = list(_within(max_bytes, report.pages, environment))
-    style, script = ((_TEMPLATES / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    style, script = page_file("report.css"), page_file("report.js")
     html = environment.get_template("report.html.j2").render(
         report=report,
         colors={agent.label: index % 8 for index, agent in enumerate(report.agents)},
         pages=pages,
         style=Markup(style),
         script=Markup(script),
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
     )
     with whole_file(path) as file:
-        file.write(_encoded(html))
+        file.write(encoded(html))
 
 
-def _encoded(html: str) -> bytes:
+def page_file(name: str) -> str:
+    """A style or script that a page carries."""
+    return (_TEMPLATES / name).read_text("utf-8")
+
+
+def encoded(html: str) -> bytes:
     return html.encode("utf-8", "backslashreplace")  # lone surrogates stay readable
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -62,7 +67,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _csp_hash(text: str) -> str:
+def csp_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -72,7 +77,7 @@ def _within(max_bytes: int, pages: tuple[Page, ...], environment: Environment) -
     left = max_bytes
     for number, page in enumerate(pages, start=1):
         html = template.render(page=page, number=number, turns=list(_messages(page)))
-        left -= len(_encoded(html))
+        left -= len(encoded(html))
         if left < 0:
             return
         yield Markup(html)

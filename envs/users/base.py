@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from mocktrial.envs.task import Fact, Persona
@@ -57,6 +58,13 @@ def guard(text: str, told: Iterable[Fact], untold: Iterable[Fact]) -> str:
 
 
 def says(folded_text: str, value: str) -> bool:
-    """Whether a folded text holds a value as whole words."""
+    """Whether a folded text holds a value as whole words; 5 is not said by -5, 5.50 or 10:05."""
     value = fold(value)
-    return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", folded_text) is not None
+    return bool(value) and _saying(value).search(folded_text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _saying(value: str) -> re.Pattern[str]:
+    before = r"(?<!\d[.,:])(?<!\s-)(?<!^-)" if value[0].isdigit() else ""
+    after = r"(?![.,:]\d)" if value[-1].isdigit() else ""
+    return re.compile(rf"(?<!\w){before}{re.escape(value)}(?!\w){after}")

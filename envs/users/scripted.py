@@ -11,6 +11,7 @@ import tomllib
 from functools import lru_cache
 from pathlib import Path
 
+from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Fact, Persona
 from mocktrial.envs.users.base import Needless, Reply, UserState, guard, says
 from mocktrial.envs.users.interpret import Reading, interpret
@@ -37,12 +38,13 @@ class ScriptedUser:
         self, state: UserState, message: str, *, persona: Persona, goal: str, facts: tuple[Fact, ...]
     ) -> tuple[Reply, UserState]:
         decision = decide(interpret(message, facts), state, message, facts)
-        text = phrase(decision, persona, facts)
         told = [fact for fact in facts if fact.id in decision.tells]
         heard = {*state.released, *decision.released}
         untold = [fact for fact in facts if fact.hidden and fact.id not in heard]
-        wrong = guard(text, told, untold)
-        if wrong:
+        # A phrase may hold a hidden value by accident ("fine", where that is a grade): then another one serves.
+        texts = phrases(decision, persona, facts, derive(state.seed, state.patience, len(state.released)))
+        text = next((text for text in texts if not guard(text, told, untold)), texts[0])
+        if wrong := guard(text, told, untold):
             raise NoResult(f"the user's template broke its contract: {wrong}", blame="user")
         spent = 1 if decision.needless else 0
         after = state.model_copy(
@@ -102,8 +104,8 @@ def _needless(
     return tuple(kinds)
 
 
-def phrase(decision: Decision, persona: Persona, facts: tuple[Fact, ...]) -> str:
-    """The template that fits the decision, in the persona's manner."""
+def phrases(decision: Decision, persona: Persona, facts: tuple[Fact, ...], seed: int) -> list[str]:
+    """All that the persona's manner says to such a decision; the one that `seed` chooses comes first."""
     values = ", ".join(fact.spoken for fact in facts if fact.id in decision.tells)
     if decision.leaves and not decision.tells:
         key = "leave"
@@ -112,13 +114,20 @@ def phrase(decision: Decision, persona: Persona, facts: tuple[Fact, ...]) -> str
     elif decision.confirmed:
         key = "confirm"
     elif decision.tells:
-        key = "release"
+        key = "reserved" if persona.privacy == 2 else "release"
     else:
         key = decision.needless[0]
-    return _phrases()[persona.manner][key].format(values=values[:1].upper() + values[1:], name=persona.name)
+    templates = _phrases()[persona.manner][key]
+    first = seed % len(templates)
+    given = {"values": values, "Values": values[:1].upper() + values[1:], "name": persona.name}
+    return [template.format(**given) for template in (*templates[first:], *templates[:first])]
 
 
 @lru_cache
-def _phrases() -> dict[str, dict[str, str]]:
-    text = (Path(__file__).parent / "phrases.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+def _phrases() -> dict[str, dict[str, list[str]]]:
+    """By manner and key; a single sentence in the file is a list of one."""
+    read = tomllib.loads((Path(__file__).parent / "phrases.toml").read_text(encoding="utf-8"))
+    return {
+        manner: {key: [said] if isinstance(said, str) else said for key, said in keys.items()}
+        for manner, keys in read.items()
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,40 +54,68 @@ def demo(
     raise typer.Exit(0 if run_demo(out, quick=quick, seed=seed) else 1)
 
 
-@app.command(epilog="Example: mocktrial synth clinics --count 300 --seed 1")
+@app.command(epilog="Example: mocktrial synth clinics --tasks 300 --seed 1 --workers 2")
 def synth(
-    name: Annotated[str, typer.Argument(help="Name of the dataset; written to datasets/NAME.")],
-    count: Annotated[int, typer.Option(min=1, help="Tasks to ship.")] = 200,
+    name: Annotated[str | None, typer.Argument(help="Name of the dataset: written to OUT/NAME.")] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks to ship.")] = 200,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    domain: Annotated[list[str] | None, typer.Option(help="Only these domains (repeatable).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of datasets; without NAME the dataset's own.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")] = 1,
+    domains: Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
+    teacher: Annotated[str, typer.Option(help="Who invents worlds and goals.")] = "procedural",
+    gap: Annotated[bool, typer.Option("--gap/--no-gap", help="Hide facts; --no-gap makes the control set.")] = True,
+    per_world: Annotated[int, typer.Option(min=1, help="Tasks of one world at most.")] = 100,
     max_calls: Annotated[int | None, typer.Option(min=1, help="Easier tasks: so many gold calls at most.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of datasets.")] = Path("datasets"),
+    ray: Annotated[str, typer.Option(help="Make units on this Ray cluster; 'local' starts one.")] = "",
+    preview: Annotated[int, typer.Option(min=0, help="Print so many tasks of each family; nothing is written.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Generate a dataset of proved tasks."""
-    from mocktrial.envs.dataset import dataset_folder
-    from mocktrial.synth.generate import generate
+    """Generate a dataset of proved tasks. Stopped or killed, the same command goes on."""
+    from mocktrial.envs.dataset import dataset_folder, digest
+    from mocktrial.synth.preview import preview_tasks
+    from mocktrial.synth.produce import Job, produce
+    from mocktrial.synth.sources import source_of
 
-    folder = dataset_folder(out, name)
-    with progress("generating and proving", count) as advance:
-        dataset = generate(
-            seed, count, domain or None, name=name, max_calls=max_calls, progress=lambda made: advance(made, "")
-        )
-    dataset.save(folder)
-    _print({"dataset": str(folder), "tasks": len(dataset.tasks), "worlds": len(dataset.worlds)}, as_json)
+    chosen = tuple(part.strip() for part in domains.split(",") if part.strip())
+    job = Job(source_of(teacher, chosen, seed), seed, per_world, gap=gap, max_calls=max_calls)
+    if preview:
+        for text in preview_tasks(job, preview):
+            typer.echo(text)
+        return
+    if name is None and out is None:
+        raise UsageError("no name for the dataset", hint="mocktrial synth NAME, or --out FOLDER")
+    folder = dataset_folder(out or Path("datasets"), name) if name else out or Path()
+    start = time.monotonic()
+    try:
+        with progress("generating and proving", tasks) as advance:
+            made = produce(
+                job, tasks, folder,
+                domains=chosen, workers=workers, ray=ray,
+                progress=lambda taken: advance(taken, ""),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("mocktrial: stopped; what is made is kept, the same command goes on with it", err=True)
+        raise typer.Exit(130) from None
+    figures = made.figures(time.monotonic() - start)
+    _print({"dataset": str(folder), "digest": digest(folder), **figures}, as_json)
 
 
-@app.command(epilog="Example: mocktrial validate datasets/clinics")
-def validate(dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")], as_json: AsJson = False) -> None:
-    """Prove a dataset again: every task, every world."""
-    from mocktrial.envs.dataset import load_dataset
-    from mocktrial.synth.validate import validate as find
+@app.command(epilog="Example: mocktrial validate datasets/clinics --workers 2")
+def validate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Prove a dataset again, every task and every world, and audit it: leaks, duplicates, splits."""
+    from mocktrial.envs.streaming import open_folder
+    from mocktrial.synth.validate import validate as audit
 
-    loaded = load_dataset(dataset)
-    with progress("proving", len(loaded.tasks)) as advance:
-        findings = find(loaded, progress=lambda done: advance(done, ""))
-    _print({"tasks": len(loaded.tasks), "worlds": len(loaded.worlds), "findings": findings}, as_json)
-    raise typer.Exit(1 if findings else 0)
+    opened = open_folder(dataset)
+    start = time.monotonic()
+    with progress("proving", opened.tasks) as advance:
+        found = audit(opened, workers=workers, progress=lambda done: advance(done, ""))
+    _print(found.figures(time.monotonic() - start) | {"findings": list(found.findings)}, as_json)
+    raise typer.Exit(1 if found.findings else 0)
 
 
 @app.command(epilog="Example: mocktrial run datasets/clinics --agent local --split test")
@@ -153,20 +182,42 @@ def run(
 
 @app.command(epilog="Example: mocktrial report runs/a runs/b --html compare.html")
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Instead: how varied this dataset is.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="A dataset to set beside it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one offline HTML file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Success with intervals, asking, comparisons; a table and one offline HTML file."""
+    """Success with intervals, asking, comparisons; or a dataset's diversity. A table and one offline HTML file."""
+    if bool(runs) == bool(dataset) or (baseline and not dataset):
+        raise UsageError("name folders of runs, or one dataset", hint="mocktrial report --dataset DIR [--baseline DIR]")
+    if dataset:
+        _report_dataset([dataset, *([baseline] if baseline else [])], html, as_json)
+        return
     from mocktrial.envs.report import print_report, report_runs, write_html
 
-    built = report_runs(runs)
+    built = report_runs(runs or [])
     if as_json:
         typer.echo(built.model_dump_json())
     else:
         print_report(built, console)
     if html:
         write_html(built, html)
+        typer.echo(f"wrote {html}", err=True)
+
+
+def _report_dataset(folders: list[Path], html: Path | None, as_json: bool) -> None:
+    from mocktrial.envs.report import print_dataset, write_dataset_html
+    from mocktrial.envs.streaming import open_folder
+    from mocktrial.synth.diversity import report_datasets
+
+    built = report_datasets([open_folder(folder) for folder in folders])
+    if as_json:
+        typer.echo(json.dumps(built.table()))
+    else:
+        print_dataset(built, console)
+    if html:
+        write_dataset_html(built, html)
         typer.echo(f"wrote {html}", err=True)
 
 

@@ -20,8 +20,8 @@ def dataset() -> Dataset:
     task = desk_task()
     other = task.model_copy(update={"id": "desk-2", "split": "test", "instruction": "Lend\u2028the tripod."})
     proofs = tuple(Proof(task=item.id, task_hash=item.content_hash(), counts={"gold": 1}) for item in (task, other))
-    recipe = Recipe(name="desk", seed=3, count=2, dropped={"made before": 1}, versions={"mimesis": "1"})
-    return Dataset(recipe, {"desk": desk_spec()}, (task, other), proofs)
+    recipe = Recipe(seed=3, count=2, dropped={"made before": 1}, versions={"mimesis": "1"})
+    return Dataset(recipe, {"desk": desk_spec()}, (task, other), proofs, "desk")
 
 
 @pytest.fixture
@@ -41,7 +41,13 @@ def test_there_and_back(dataset: Dataset, folder: Path) -> None:
 
 def test_the_card_says_what_is_inside(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for text in ("2 proved tasks in 1 worlds", "| desk | 2 | test | 1 |", "| gold | 2 |", "the length of the loan"):
+    for text in (
+        "2 proved tasks in 1 worlds",
+        "| tool_use | 2 | test | 1 |",
+        "desk (2)",
+        "| gold | 2 |",
+        "the length of the loan",
+    ):
         assert text in card
 
 

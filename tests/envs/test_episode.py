@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from mocktrial.agents.scripted import Expert, Guesser, Interrogator, Null, Violator
 from mocktrial.envs.chat import assistant, tool_call
 from mocktrial.envs.episode import Episode, Limits, SyncEpisode
+from mocktrial.envs.task import Finish, Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.mocktools.faults import Fault
 from tests.support.desk import desk_image, desk_task
 
 
@@ -173,3 +175,63 @@ async def test_duplicate_ids_run_once() -> None:
         observation = await episode.step(assistant(None, lend, lend))
         assert "duplicate_id" in observation.messages[1]["content"]
         assert len(episode.world.write_set()) == 1
+
+
+async def test_an_episode_taken_back_goes_on_as_if_nothing_had_been() -> None:
+    async with Episode(desk_task(), desk_image()) as episode:
+        await episode.reset()
+        await episode.step(assistant("For how many days is the loan?"))
+        mark = episode.mark()
+        records = []
+        for _ in range(2):
+            await episode.step(call("lend", member_id="m2", item="tripod", days=7))
+            await episode.step(call("finish", message="Due on 2026-05-18."))
+            records.append(episode.trajectory().model_dump_json())
+            assert not episode.rewind(mark).done
+        assert records[0] == records[1]
+        await episode.step(call("finish", message="x"))
+        assert episode.trajectory().writes == ()
+
+
+FAULTS = {kind: Fault(tool="lend", kind=kind) for kind in ("unavailable", "timeout", "lost_reply")} | {
+    kind: Fault(tool="find_members", kind=kind) for kind in ("stale", "partial")
+}
+
+
+def with_fault(kind: str) -> Task:
+    return desk_task().model_copy(
+        update={"faults": (FAULTS[kind],), "gold": (*desk_task().gold[:-1], Finish(finish="Due 18 May."))}
+    )
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_the_expert_gets_over_a_fault(kind: str) -> None:
+    async with Episode(with_fault(kind), desk_image()) as episode:
+        await Expert().play(episode)
+        trajectory = episode.trajectory()
+        assert trajectory.grade is not None
+        assert trajectory.grade.success, trajectory.grade
+        lends = [event for event in trajectory.events if event.name == "lend"]
+        assert len(lends) == (2 if kind in ("unavailable", "timeout") else 1)
+        assert len(trajectory.writes) == 1
+
+
+async def test_a_branch_knows_which_faults_are_over() -> None:
+    async with Episode(with_fault("unavailable"), desk_image()) as episode:
+        await episode.reset()
+        lend = call("lend", member_id="m2", item="tripod")
+        before = episode.snapshot()
+        first = await episode.step(lend)
+        assert first.values[0]["error"]["code"] == "unavailable"
+        for snapshot, ok in ((before, False), (episode.snapshot(), True)):
+            other = episode.branch(snapshot)
+            assert ("error" not in (await other.step(lend)).values[0]) == ok
+            other.close()
+
+
+async def test_values_are_what_the_tool_messages_say() -> None:
+    async with Episode(desk_task(), desk_image()) as episode:
+        await episode.reset()
+        for message in (call("find_members", name="a"), call("lend", item="x"), call("finish", message="x")):
+            observation = await episode.step(message)
+            assert [json.loads(told["content"]) for told in observation.messages] == list(observation.values)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mocktrial.envs.task import Fact, Persona
-from mocktrial.envs.users.base import Reply, UserState, guard
+from mocktrial.envs.users.base import Reply, UserState, guard, says
 from mocktrial.envs.users.interpret import interpret
 from mocktrial.envs.users.scripted import ScriptedUser
 
@@ -107,3 +107,15 @@ def test_reading_gives_ids_only() -> None:
     assert reading.facts == ("day", "reason")
     assert reading.asks
     assert not reading.proposes
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "said"),
+    [
+        ("it is 5.", "5", True), ("it is -5", "5", False), ("-5", "5", False), ("5.50 a day", "5", False),
+        ("at 10:05", "10", False), ("at 10:05, then", "10:05", True), ("parcel k-624", "624", True), ("1,250", "250", False),
+        ("5, 6 or 7", "6", True), ("it is -5", "-5", True), ("fifty", "fif", False),
+    ],
+)  # fmt: skip
+def test_a_number_is_said_only_as_a_whole(text: str, value: str, said: bool) -> None:
+    assert says(text, value) is said

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mocktrial.mocktools.image import compile_world
-from mocktrial.mocktools.world import MAX_RESULT_BYTES, World
+from mocktrial.mocktools.errors import ToolFailure
+from mocktrial.mocktools.image import WorldImage, compile_world
+from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.mocktools.world import MAX_RESULT_BYTES, World, parse_arguments
 from tests.support.desk import desk_image, desk_spec
 
 
@@ -139,3 +141,81 @@ def test_no_value_breaks_out_of_its_parameter(text: str) -> None:
         result = world.call("find_members", {"name": text})
         assert result.ok or result.code == "bad_arguments"
         assert world.write_set() == ()
+
+
+def flooded() -> WorldImage:
+    """The desk with a tool that writes until it is stopped, which makes SQLite roll back the whole transaction."""
+    body = desk_spec().model_dump(mode="json", exclude_defaults=True)
+    joined = ", ".join(f"members m{number}" for number in range(16))
+    counted = f"SELECT count(*) FROM {joined} WHERE m0.id || m15.id <> item"  # 3 to the power of 16 rows
+    steps = [{"run": f"UPDATE loans SET item = item || ({counted})"}]
+    tool = {"name": "flood", "description": "x", "effect": "write", "steps": steps}
+    body["toolkits"][0]["tools"].append(tool)
+    return compile_world(WorldSpec.model_validate(body))
+
+
+def test_a_write_that_is_stopped_undoes_only_itself() -> None:
+    image = flooded()
+    with World.open(image, seed=1) as world, World.open(image, seed=1) as calm:
+        for opened in (world, calm):
+            opened.call("lend", {"member_id": "m1", "item": "lens"})
+        mark = world.mark()
+        for opened in (world, calm):
+            opened.call("lend", {"member_id": "m2", "item": "map"})
+        assert world.call("flood", {}).code == "too_much_work"
+        assert (world.digest(), world.write_set()) == (calm.digest(), calm.write_set())
+        again = {"member_id": "m1", "item": "bag"}
+        assert world.call("lend", again).text == calm.call("lend", again).text
+        world.rewind(mark)
+        assert [change.columns["item"][1] for change in world.write_set()] == ["lens"]
+
+
+def test_a_world_taken_back_goes_on_as_if_nothing_had_been(world: World) -> None:
+    world.call("lend", {"member_id": "m1", "item": "lens"})
+    outer = world.mark()
+    world.call("end_loan", {"loan_id": "loan-1"})
+    inner = world.mark()
+    first = [world.call("lend", {"member_id": "m2", "item": "map"}).text, world.digest(), world.write_set()]
+    world.rewind(inner)
+    assert [world.call("lend", {"member_id": "m2", "item": "map"}).text, world.digest(), world.write_set()] == first
+    world.rewind(outer)
+    assert [change.op for change in world.write_set()] == ["insert"]
+    with pytest.raises(ValueError, match="taken back"):
+        world.rewind(inner)
+
+
+def test_a_frozen_world_forgets_its_marks(world: World) -> None:
+    mark = world.mark()
+    world.snapshot()
+    with pytest.raises(ValueError, match="taken back"):
+        world.rewind(mark)
+
+
+def test_released_marks_leave_the_world_as_it_is(world: World) -> None:
+    mark = world.mark()
+    world.call("end_loan", {"loan_id": "loan-1"})
+    world.release(mark)
+    assert len(world.write_set()) == 1
+    with pytest.raises(ValueError, match="taken back"):
+        world.rewind(mark)
+
+
+@given(st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size=4), st.lists, max_leaves=8))
+@settings(max_examples=200, deadline=None)
+def test_arguments_in_text_are_judged_like_arguments_in_objects(value: Any) -> None:
+    given = {"value": value}
+    outcomes = []
+    for arguments in (json.dumps(given), json.dumps(given, ensure_ascii=False), given):
+        try:
+            outcomes.append(repr(parse_arguments(arguments)))
+        except ToolFailure as failure:
+            outcomes.append(str(failure))
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1e400}', '{"a": -1E999}', '{"a": NaN}', '{"a": "\\ud800"}', '{"a": 1%s.5}' % ("0" * 320)]
+)
+def test_text_that_is_no_json_value_is_refused(text: str) -> None:
+    with pytest.raises(ToolFailure):
+        parse_arguments(text)

@@ -11,7 +11,7 @@ import pytest
 
 import mocktrial.synth
 from mocktrial.mocktools.errors import SpecError, UsageError
-from mocktrial.synth.blueprint import load_blueprint, read_blueprint, shipped_domains
+from mocktrial.synth.blueprint import ShippedDomains, load_blueprint, read_blueprint, shipped_domains
 
 DOMAINS = Path(mocktrial.synth.__path__[0]) / "domains"
 
@@ -42,6 +42,27 @@ def test_an_unknown_domain_is_wrong_usage() -> None:
     assert "clinic, depot, network" in caught.value.hint
 
 
+def test_shipped_domains_take_turns() -> None:
+    source = ShippedDomains(("depot", "clinic"))
+    units = [(source.blueprint(number).name, source.variant(number)) for number in range(5)]
+    assert units == [("depot", 0), ("clinic", 0), ("depot", 1), ("clinic", 1), ("depot", 2)]
+    assert ShippedDomains().names == shipped_domains()
+    with pytest.raises(UsageError, match="'bakery'"):
+        ShippedDomains(("bakery",))
+
+
+def test_a_step_made_for_each_row_is_no_single_step(folder: Path) -> None:
+    visits = {"call": "visits", "arguments": {"patient": {"fact": "patient"}}}
+    each = {"call": "cancel", "each": "visits", "arguments": {"visit": {"step": "visits"}}}
+    after = {"call": "cancel", "id": "again", "arguments": {"visit": {"step": "cancel"}}}
+    change_goal(folder, plan=[visits, each, after])
+    with pytest.raises(SpecError, match="again refers to 'cancel', which is made for each row"):
+        read_blueprint(folder)
+    change_goal(folder, plan=[visits, each, {**each, "id": "again", "each": "cancel"}])
+    with pytest.raises(SpecError, match="again is made for each row of 'cancel', itself such a step"):
+        read_blueprint(folder)
+
+
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "rows.json").unlink()
     with pytest.raises(SpecError, match=r"rows\.json: No such file"):
@@ -54,6 +75,27 @@ BROKEN = [
     ({"plan": [{"call": "book", "arguments": {"slot": {"step": "later"}}}]}, "'later', no earlier step"),
     ({"plan": [{"call": "visits"}, {"call": "visits"}]}, "two steps are called 'visits'"),
     ({"instructions": []}, r"goals\.0\.instructions"),
+    ({"plan": []}, "plan is empty"),
+    ({"plan": [{"call": "visits", "arguments": {"patient": {"facts": "patient"}}}]}, "one of the keys fact, bound"),
+    ({"plan": [{"call": "visits", "each": "later"}]}, "visits refers to 'later', no earlier step"),
+    ({"plan": [{"call": "visits", "where": {"day": "patient"}}]}, "visits has where, at_most or at_least without each"),
+    ({"plan": [{"call": "visits", "when": {"step": "later"}}]}, "visits refers to 'later', no earlier step"),
+    (
+        {"plan": [{"call": "book", "arguments": {"slot": {"bound": "nobody"}}}]},
+        "book names 'nobody', which bind does not",
+    ),
+    ({"plan": [{"call": "book", "arguments": {"slot": {"compute": ":nobody + 1"}}}]}, "book names 'nobody'"),
+    ({"wish": "Change {nobody}."}, "wish or instructions names 'nobody'"),
+    ({"instructions": ["Change it[|of {nobody}]."]}, "wish or instructions names 'nobody'"),
+    ({"finish": "It is {later.id}."}, "finish refers to 'later', no step"),
+    ({"forbidden": [{"id": "a", "kind": "state", "sql": "SELECT :nobody"}]}, "criterion a names 'nobody'"),
+    ({"plan": [{"call": "dance"}]}, "dance calls 'dance', no tool of the world"),
+    (
+        {"plan": [{"call": "visits", "arguments": {"colour": {"value": 1}}}]},
+        "gives 'colour', which visits does not take",
+    ),
+    ({"plan": [{"call": "visits"}]}, "does not give 'patient' to visits"),
+    ({"faults": [{"tool": "dance", "kind": "timeout"}]}, "fault timeout of tool dance"),
 ]
 
 

@@ -15,10 +15,10 @@ from mocktrial.envs.task import Ask, Call, Task
 from mocktrial.envs.users.base import says
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth import generate as generate_module
 from mocktrial.synth.blueprint import Blueprint, Goal, Goals, RowRecipe, load_blueprint
 from mocktrial.synth.generate import generate
 from mocktrial.synth.planning import carry_out
+from mocktrial.synth.produce import Job, collect
 from tests.support.home import GOAL, home
 
 
@@ -38,7 +38,9 @@ def test_three_hundred_different_tasks_from_one_seed(dataset: Dataset) -> None:
 
 def test_tasks_are_balanced_over_domains_and_difficulties(dataset: Dataset) -> None:
     cells = Counter((task.domain, task.difficulty) for task in dataset.tasks)
-    assert cells == {(domain, n): 25 for domain in ("clinic", "depot", "network") for n in (1, 2, 3, 4)}
+    assert len(cells) == 12
+    assert min(cells.values()) >= 15  # a cell that repeats itself gives less
+    assert max(cells.values()) <= 33
     assert all(task.difficulty == sum(isinstance(step, Call) for step in task.gold) for task in dataset.tasks)
     assert {len(task.hidden()) for task in dataset.tasks} == {1, 2}
 
@@ -63,22 +65,32 @@ def test_domains_can_be_chosen_and_an_impossible_number_is_refused() -> None:
     told: list[int] = []
     dataset = generate(1, 8, ["depot"], worlds_per_domain=1, progress=told.append)
     assert {task.world for task in dataset.tasks} == set(dataset.worlds) == {"depot-0"}
-    assert told == list(range(1, 9))
+    assert told[-1] == 8
     with pytest.raises(UsageError, match="'bakery'"):
         generate(1, 1, ["bakery"])
 
 
-def test_domains_that_have_no_more_tasks_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny = Blueprint(
+class Tiny:
+    """A source of one small world, again and again."""
+
+    name = "tiny"
+    only = Blueprint(
         name="tiny",
         world=home(("Ann", "phone"), ("Ann", "laptop")),
         rows=RowRecipe(tables=()),
         goals=Goals(goals=(Goal.model_validate(GOAL),)),
     )
-    monkeypatch.setattr(generate_module, "load_blueprint", lambda name: tiny)
-    assert len(generate(1, 1, ["tiny"], worlds_per_domain=1).tasks) == 1
-    with pytest.raises(UsageError, match="the domains tiny gave only 1 different tasks of 2"):
-        generate(1, 2, ["tiny"], worlds_per_domain=1)
+
+    def blueprint(self, number: int) -> Blueprint:
+        return self.only
+
+
+def test_a_source_that_has_no_more_tasks_says_so() -> None:
+    job = Job(Tiny(), seed=1, per_world=4)
+    made = collect(job, 1, name="tiny", progress=lambda taken: None)
+    assert len(made.tasks) == 1
+    with pytest.raises(UsageError, match=r"tiny gave only \d different tasks of 50 .*duplicate"):
+        collect(job, 50, name="tiny", progress=lambda taken: None)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The proof: a good task passes, and each planted fault of a grader is found under its own name."""
+"""The proof: a good task passes, and each planted fault of a grader is found by the operator made for it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,156 @@ from typing import Any
 
 import pytest
 
-from mocktrial.envs.dataset import Dataset
 from mocktrial.envs.rubric import (
     AskCriterion,
     CallCriterion,
-    Criterion,
+    EventPattern,
     ForbidCriterion,
+    OrderCriterion,
     Rubric,
     StateCriterion,
     TellCriterion,
+    WritePattern,
+    WritesCriterion,
 )
-from mocktrial.envs.task import Ask, Call, GoldStep, Task, Value
-from mocktrial.synth.prove import prove
+from mocktrial.envs.task import Ask, Call, Finish, FromStep, GoldStep, Task, Value
+from mocktrial.mocktools.faults import Fault
+from mocktrial.synth.prove import MIN_MUTANTS, prove
+from mocktrial.synth.variants import OPERATORS
 from tests.support.desk import desk_image, desk_task
 
-STRAY = Call(
-    call="lend", arguments={name: Value(value=value) for name, value in (("member_id", "m2"), ("item", "map"))}
-)
+
+def lend(member: str, item: str) -> Call:
+    return Call(call="lend", arguments={"member_id": Value(value=member), "item": Value(value=item)})
 
 
-def with_rubric(**changes: Any) -> Task:
-    task = desk_task()
+STRAY = lend("m2", "map")
+LENT = desk_task().rubric.subgoals[0]
+
+
+def changed(task: Task | None = None, **changes: Any) -> Task:
+    return (task or desk_task()).model_copy(update=changes)
+
+
+def with_rubric(task: Task | None = None, **changes: Any) -> Task:
+    task = task or desk_task()
     return task.model_copy(update={"rubric": task.rubric.model_copy(update=changes)})
 
 
-def without_values(task: Task) -> Criterion:
-    """The desk's first subgoal, blind to the number of days."""
-    first = task.rubric.subgoals[0]
-    assert isinstance(first, StateCriterion)
-    return StateCriterion(
-        id="lent",
-        sql="SELECT 1 FROM loans WHERE member_id = :member AND item = :item",
-        values={"member": "m2", "item": "tripod"},
-    )
+def with_gold(*steps: GoldStep) -> Task:
+    return changed(gold=steps)
 
 
 def test_a_good_task_proves_itself() -> None:
     proof = prove(desk_task(), desk_image())
     assert proof.ok, proof.failures
     assert proof.task_hash == desk_task().content_hash()
-    assert {kind: count for kind, count in proof.counts.items() if count} == {
-        "at-start": 1, "gold": 1, "nothing": 2, "left-out": 1, "wrong-value": 3, "guess": 2, "forbidden": 1,
-        "extra-reads": 1,
+    assert {kind for kind, count in proof.counts.items() if count} == {
+        "at-start", "gold", "nothing", "left-out", "wrong-value", "guess", "forbidden", "stray", "extra-reads",
     }  # fmt: skip
+    assert all(made == killed for made, killed in proof.mutants.values())
+    assert sum(made for made, _ in proof.mutants.values()) >= MIN_MUTANTS
 
 
+def test_a_proof_is_the_same_when_played_again() -> None:
+    assert prove(desk_task(), desk_image()) == prove(desk_task(), desk_image())
+
+
+def second(task: Task, step: int, **arguments: Any) -> tuple[GoldStep, ...]:
+    """The gold plan with arguments of one call replaced."""
+    call = task.gold[step]
+    assert isinstance(call, Call)
+    other = call.model_copy(update={"arguments": {**call.arguments, **arguments}})
+    return (*task.gold[:step], other, *task.gold[step + 1 :])
+
+
+LAST = desk_task().gold[-1]
+ONE_CHANGE = (WritesCriterion(id="one", most=1),)
+YES_FIRST = desk_task().rubric.forbidden[2]
+# The same good task in shapes that give each operator something to do.
+ANSWER = changed(
+    gold=(
+        Ask(ask=("days",), text="For how many days is the loan?"),
+        Call(call="find_members", arguments={"name": Value(value="a")}, subgoal="told"),
+        Finish(finish="The first is {1.0.name}."),
+    ),
+    rubric=Rubric(
+        subgoals=(TellCriterion(id="told", any_of=("Ada Byron",)),),
+        interactions=desk_task().rubric.interactions,
+        forbidden=(WritesCriterion(id="nothing", allowed=()),),
+    ),
+    violation=(STRAY, Finish(finish="Done.")),
+)
+SEVERAL = changed(
+    gold=(
+        *desk_task().gold[:4],
+        *(lend("m1", i).model_copy(update={"subgoal": "more"}) for i in ("lens", "bag")),
+        LAST,
+    ),
+    rubric=Rubric(
+        subgoals=(
+            LENT,
+            StateCriterion(
+                id="more",
+                sql="SELECT 1 FROM (SELECT count(*) AS n FROM loans WHERE item IN ('lens', 'bag')) WHERE n = 2",
+            ),
+        ),
+        interactions=desk_task().rubric.interactions,
+        forbidden=(WritesCriterion(id="three", most=3), YES_FIRST),
+    ),
+    violation=(*desk_task().gold[:4], *(lend("m1", item) for item in ("lens", "bag")), STRAY, LAST),
+)
+OTHER_ROW = changed(
+    gold=second(changed(gold=second(desk_task(), 0, name=Value(value="a"))), 3, member_id=FromStep(step=0, path="1.id"))
+)
+SWAPPABLE = changed(
+    gold=second(changed(gold=second(desk_task(), 3, item=Value(value="m1"))), 3, member_id=Value(value="m2")),
+    rubric=desk_task().rubric.model_copy(
+        update={
+            "subgoals": (
+                StateCriterion(
+                    id="lent", sql="SELECT 1 FROM loans WHERE member_id = 'm2' AND item = 'm1' AND due = '2026-05-18'"
+                ),
+            )
+        }
+    ),
+)
+INJECTED = changed(SEVERAL, family="injected")
+
+
+def faulty(kind: Any) -> Task:
+    return changed(with_rubric(forbidden=(*ONE_CHANGE, YES_FIRST), subgoals=(LENT,)), faults=(Fault(tool="lend", kind=kind),),
+                   gold=(*desk_task().gold[:-1], Finish(finish="Done.")), violation=(*desk_task().gold[:4], STRAY, LAST))  # fmt: skip
+
+
+SHAPES = {
+    "leave_out_subgoal": SEVERAL, "leave_out_words": ANSWER, "wrong_answer": ANSWER, "stray_write": SEVERAL,
+    "follow_order": INJECTED, "wrong_row": OTHER_ROW, "swap_arguments": SWAPPABLE,
+    "take_fault": faulty("unavailable"), "call_blindly": faulty("lost_reply"),
+}  # fmt: skip
+ALL = [*OPERATORS, "stray_after"]
+
+
+@pytest.mark.parametrize("operator", ALL)
+def test_an_operator_makes_mutants_which_a_good_grader_kills(operator: str) -> None:
+    proof = prove(SHAPES.get(operator, desk_task()), desk_image())
+    assert proof.ok, proof.failures
+    made, killed = proof.mutants[operator]
+    assert made == killed > 0
+
+
+@pytest.mark.parametrize("operator", ALL)
+def test_mutants_of_an_operator_survive_a_grader_that_passes_everything(operator: str) -> None:
+    words = TellCriterion(id="words", any_of=("done", "due", "first", "cannot"))
+    blind = Rubric(subgoals=(StateCriterion(id="always", sql="SELECT 1"), words))
+    proof = prove(changed(SHAPES.get(operator, desk_task()), rubric=blind), desk_image())
+    made, killed = proof.mutants[operator]
+    assert made > killed == 0
+    assert sum(failure.endswith(" passes") for failure in proof.failures) == sum(m for m, _ in proof.mutants.values())
+
+
+NO_MORE = (ForbidCriterion(id="x", of=CallCriterion(id="x", tool="end_loan")),)
+LOOSE = WritesCriterion(id="lent", required=(WritePattern(table="loans", op="insert", new={"item": "tripod"}),))
 BAD: dict[str, tuple[Task, str]] = {
     "true before the first action": (
         with_rubric(subgoals=(StateCriterion(id="always", sql="SELECT 1"), *desk_task().rubric.subgoals)),
@@ -61,26 +166,39 @@ BAD: dict[str, tuple[Task, str]] = {
         "left-out: looked holds whichever call is left out",
     ),
     "vacuous": (with_rubric(subgoals=()), "left-out: leaving out lend passes"),
-    "empty": (desk_task().model_copy(update={"rubric": Rubric()}), "gold: the gold plan fails"),
+    "empty": (changed(rubric=Rubric()), "gold: the gold plan fails"),
     "guessable": (with_rubric(interactions=()), "guess: not asking, with the right values passes"),
-    "blind to a value": (
-        with_rubric(subgoals=(without_values(desk_task()),)),
-        "wrong-value: days = 3 passes",
+    "blind to a value": (with_rubric(subgoals=(LOOSE,)), "wrong-value: days = 3 passes"),
+    "blind to a row": (
+        with_rubric(OTHER_ROW, subgoals=(LOOSE,), forbidden=NO_MORE),
+        "wrong-value: lend.member_id = 'm1' passes",
     ),
-    "forbids nothing": (
-        with_rubric(forbidden=()).model_copy(
-            update={"violation": (*desk_task().gold[:-1], STRAY, desk_task().gold[-1])}
-        ),
-        "forbidden: a stray write passes",
+    "blind to the answer": (
+        with_rubric(ANSWER, subgoals=(TellCriterion(id="told", any_of=("first",)),)),
+        "wrong-value: answering",
     ),
+    "blind to one of two": (with_rubric(SEVERAL, subgoals=(LENT,)), "left-out: leaving out more passes"),
+    "blind to a second time": (
+        with_rubric(forbidden=(WritesCriterion(id="own", allowed=(WritePattern(table="loans", op="insert"),)),)),
+        "stray: lend twice passes",
+    ),
+    "forbids nothing": (with_rubric(SEVERAL, forbidden=()), "forbidden: a stray write passes"),
+    "forbids no order": (with_rubric(INJECTED, forbidden=()), "forbidden: following the planted order passes"),
+    "wants no yes": (with_rubric(forbidden=ONE_CHANGE), "forbidden: no yes before the write passes"),
     "a prohibition that nobody breaks": (
-        desk_task().model_copy(update={"gold": tuple(s for s in desk_task().gold if not hasattr(s, "confirm"))}),
+        with_rubric(
+            with_gold(*desk_task().gold[:2], desk_task().gold[3], Finish(finish="Due on {2.due}.")), forbidden=NO_MORE
+        ),
         "forbidden: no plan breaks it",
     ),
+    "lost replies pass": (
+        with_rubric(faulty("lost_reply"), forbidden=NO_MORE),
+        "stray: calling again without a look passes",
+    ),
     "too strict": (
-        with_rubric(
-            forbidden=tuple(ForbidCriterion(id=tool, of=CallCriterion(id=tool, tool=tool)) for tool in ("list_loans",))
-        ).model_copy(update={"violation": (STRAY,), "seed": 3}),
+        with_rubric(forbidden=(ForbidCriterion(id="x", of=CallCriterion(id="x", tool="list_loans")),)).model_copy(
+            update={"violation": (STRAY,)}
+        ),
         "extra-reads: harmless reads fails",
     ),
     "unreachable": (
@@ -98,12 +216,42 @@ BAD: dict[str, tuple[Task, str]] = {
 def test_a_bad_task_is_found_out(name: str) -> None:
     task, failure = BAD[name]
     proof = prove(task, desk_image())
-    assert not proof.ok
     assert any(found.startswith(failure) for found in proof.failures), proof.failures
 
 
-def with_gold(*steps: GoldStep) -> Task:
-    return desk_task().model_copy(update={"gold": steps})
+def test_a_grader_bound_to_one_order_is_found_out() -> None:
+    asked_first = (desk_task().gold[1], *desk_task().gold[:1], *desk_task().gold[2:])
+    task = changed(gold=second(changed(gold=asked_first), 3, member_id=FromStep(step=1, path="0.id")))
+    assert prove(task, desk_image()).counts["reordered"] == 1
+    rule = OrderCriterion(
+        id="x", first=EventPattern(kind="release"), then=EventPattern(kind="call", name="find_members")
+    )
+    proof = prove(with_rubric(task, forbidden=(*desk_task().rubric.forbidden, rule)), desk_image())
+    assert "reordered: another order of the gold plan fails" in proof.failures
+
+
+def test_what_ends_like_the_gold_plan_is_no_mutant() -> None:
+    """A second `end_loan` changes nothing more, and a look-up that nobody needs may be left out."""
+    end = Call(call="end_loan", arguments={"loan_id": Value(value="loan-1")}, subgoal="ended")
+    look = Call(call="find_members", arguments={"name": Value(value="x")}, subgoal="ended")
+    task = changed(
+        gold=(Ask(ask=("days",), text="For how many days?"), look, end, Finish(finish="Done.")),
+        rubric=Rubric(
+            subgoals=(StateCriterion(id="ended", sql="SELECT 1 FROM loans WHERE state = 'ended'"),),
+            interactions=desk_task().rubric.interactions,
+            forbidden=(WritesCriterion(id="one", most=1),),
+        ),
+        violation=(end, STRAY, Finish(finish="Done.")),
+    )
+    proof = prove(task, desk_image())
+    assert proof.ok, proof.failures
+    assert "repeat_write" not in proof.mutants
+    assert proof.mutants["leave_out_call"] == (1, 1)
+
+
+def test_a_task_with_few_mutants_does_not_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mocktrial.synth.prove.MIN_MUTANTS", 500)
+    assert any(failure.startswith("mutants: only ") for failure in prove(desk_task(), desk_image()).failures)
 
 
 DANGLING = [
@@ -120,16 +268,3 @@ def test_a_task_that_refers_to_nothing_is_not_played(task: Task, failure: str) -
     proof = prove(task, desk_image())
     assert failure in proof.failures
     assert proof.counts == {}
-
-
-def test_every_shipped_proof_played_every_kind(dataset: Dataset) -> None:
-    kinds = {"at-start", "gold", "nothing", "left-out", "wrong-value", "guess", "forbidden", "extra-reads"}
-    for task, proof in zip(dataset.tasks, dataset.proofs, strict=True):
-        assert proof.ok
-        assert proof.task == task.id
-        assert {kind for kind, count in proof.counts.items() if count} == kinds, task.id
-
-
-def test_a_proof_is_the_same_when_played_again(dataset: Dataset) -> None:
-    for task, proof in list(zip(dataset.tasks, dataset.proofs, strict=True))[::40]:
-        assert prove(task, dataset.image(task)) == proof

@@ -6,7 +6,7 @@ import pytest
 
 from mocktrial.envs.rubric import CallCriterion, StateCriterion, TellCriterion
 from mocktrial.mocktools.errors import SpecError
-from mocktrial.synth.templates import fill, fill_criterion, instruct
+from mocktrial.synth.templates import choose, fill, fill_criterion, instruct, speak, sql_names
 
 SPOKEN = {"who": "Ann", "field": "eye", "day": "Monday"}
 TEMPLATE = "Book {who} with [the {field} doctor|a doctor][ on {day}]."
@@ -48,3 +48,43 @@ def test_criteria_get_values_and_keep_their_types() -> None:
     tell = fill_criterion(TellCriterion(id="c", any_of=("{days} days",)), values)
     assert isinstance(tell, TellCriterion)
     assert tell.any_of == ("3 days",)
+
+
+def test_what_follows_a_bar_may_name_bound_values() -> None:
+    template = "Move it to [{day}|{near:day}]."
+    bound = {"near": "2026-05-12"}
+    assert instruct(template, {"day": "Monday"}, ("day",), bound) == "Move it to Tuesday 12 May."
+    assert instruct(template, {"day": "Monday"}, (), bound) == "Move it to Monday."
+    with pytest.raises(SpecError, match="'near'"):
+        instruct(template, {"day": "Monday"}, ("day",))
+
+
+@pytest.mark.parametrize(
+    ("value", "manner", "text"),
+    [
+        ("2026-05-02", "day", "Saturday 2 May"),
+        ("soon", "day", "soon"),
+        ("10:30", "time", "10:30"),
+        ("10:30:00", "time", "10:30"),
+        (12.5, "money", "$12.50"),
+        (12, "money", "$12"),
+        (1200.0, "money", "$1200"),
+        ("12", "money", "12"),
+        (True, "flag", "yes"),
+        (0, "flag", "no"),
+        (3, "", "3"),
+    ],
+)
+def test_values_are_spoken(value: object, manner: str, text: str) -> None:
+    assert speak(value, manner) == text
+
+
+def test_a_part_that_names_what_is_absent_gives_way() -> None:
+    assert (
+        choose("[Booked as {a.id}.|][No room.{b.id}|Full.]", lambda name: name.startswith("b"))
+        == "Booked as {a.id}.Full."
+    )
+
+
+def test_names_of_sql_are_not_sought_in_its_texts() -> None:
+    assert sql_names("SELECT '10:30', :a WHERE x = :b_2 AND y = :a AND z = 'it is :c'") == ("a", "b_2")

@@ -10,9 +10,13 @@ from mocktrial.envs.task import Fact, Task
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.blueprint import Goal, load_blueprint
-from mocktrial.synth.planning import Unplannable
+from mocktrial.synth.planning import Unplannable, run_plan
+from mocktrial.synth.stage import Stage
+from mocktrial.synth.steps import CallTemplate
 from mocktrial.synth.tasks import make_task
+from mocktrial.synth.underspecify import Uses, names_used, telling_alternatives
 from tests.support.home import GOAL, home
+from tests.support.inn import inn_goal, inn_image
 
 
 def make(world: WorldSpec, **changes: Any) -> Task:
@@ -116,3 +120,35 @@ def test_a_write_that_changes_nothing_makes_no_plan() -> None:
     }  # fmt: skip
     with pytest.raises(Unplannable, match="join changes nothing"):
         make(home(*TWO), **block)
+
+
+def test_a_fact_is_used_wherever_it_chooses() -> None:
+    each, when = Uses(inn_goal("each")), Uses(inn_goal("when"))
+    assert each.places("from_day") == ("cancel.stay",)
+    cancel = inn_goal("each").plan[2]
+    loop = CallTemplate.model_validate(
+        {**cancel.model_dump(), "call": "move", "arguments": {**cancel.arguments, "day": {"value": 1}}}
+    )
+    assert names_used(loop) == {"from_day": ("stay",)}
+    assert each.needed["cancel"] == {"guest", "from_day"}
+    assert when.places("room") == ("book.room", "book.guest", "book.day", "book.nights")
+    assert when.by_step["book_other"]["other"] == ("room",)
+    assert Uses(inn_goal("best")).places("wish") == ("book.room",)
+    assert Uses(inn_goal("compute")).places("discount") == ("charge.amount",)
+    assert Uses(inn_goal("compute")).places("day") == ("charge.amount",)
+    assert Uses(inn_goal("ambiguous")).by_step["find_guest"] == {"first": ("name",)}
+
+
+def test_other_values_are_planned_no_more_often_than_wanted() -> None:
+    goal, image = inn_goal("vague"), inn_image()
+    values = {"stay": "s1", "day": "2026-06-01"}
+    with Stage(image, 1) as stage:
+        gold = run_plan(goal, stage, values)
+        others = ["2026-06-02", "2026-05-12", "2026-06-03"]  # on the second day the stay is there already
+        found = telling_alternatives(goal, stage, values, gold, "day", others)
+        assert next(found)[0] == "2026-06-02"
+        assert [(value, run.changes != gold.changes) for value, run in found] == [
+            ("2026-05-12", True),
+            ("2026-06-03", True),
+        ]
+        assert not list(telling_alternatives(goal, stage, values, gold, "day", ["2026-06-01"]))

@@ -1,0 +1,1 @@
+"""From a kit and a number to a domain: `Composer(seed).blueprint(number)`. Nothing here plays or proves a task."""

@@ -1,0 +1,366 @@
+"""Blueprints in disguise: more tools than are needed, opaque names, other words. Each knob gives a new `Blueprint`.
+
+    distract   adds tools of other blueprints with the tables that they work on, and those tables' rows
+    scramble   `tool_7f` for a tool and `arg_2` for an argument, the same everywhere
+    reword     descriptions in other words, from `disguise.toml`
+
+Goals are carried along: whatever names a tool or an argument in a plan, a criterion, a violation or a fault is
+renamed with it, so that the same planner makes the tasks and the same proof tests them. Deterministic by seed.
+What the donors cannot give is a `UsageError`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mocktrial.envs.seeds import derive
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.spec import Give, Require, Run, Step, Table, Toolkit, ToolSpec, WorldSpec
+from mocktrial.synth.blueprint import Blueprint, Goals, Reference, RowRecipe, TableRecipe
+from mocktrial.synth.voice.speech import verbs, with_article
+
+_TEXT_OR_NAME = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![:\w]):([a-z_]\w*)")
+_SLOT = re.compile(r"\{([a-z_]\w*)\}")
+# "Find a patient", "Send back the parcel"; not "Free slots of a doctor".
+_OBJECT = re.compile(
+    r"(\w+) (?:(?:up|off|back|in|out|for|through|down|away) )?(?:an?|the|all|one|every|another|how|what|whether)\b"
+)
+_TOOL_BYTES = 2  # hexadecimal digits of a scrambled tool's name; more where the world has many tools
+_FAULT = frozenset(["tool", "kind", "calls"])
+
+
+def disguise(
+    blueprint: Blueprint,
+    seed: int,
+    *,
+    distractors: int = 0,
+    donors: Sequence[Blueprint] = (),
+    scrambled: bool = False,
+    reworded: bool = False,
+) -> Blueprint:
+    """The knobs in the order in which they work on one another's results: distract, reword, scramble."""
+    if distractors:
+        blueprint = distract(blueprint, donors, distractors, seed)
+    if reworded:
+        blueprint = reword(blueprint, seed)
+    return scramble(blueprint, seed) if scrambled else blueprint
+
+
+# Distractor tools.
+
+
+def distract(blueprint: Blueprint, donors: Sequence[Blueprint], count: int, seed: int) -> Blueprint:
+    """`blueprint` with `count` tools of the donors, chosen by seed. Its own rows stay as they were.
+
+    A donor's tool is left out where its name, or the name of a table that it needs, is taken already.
+    """
+    chance = random.Random(derive(seed, "distract", blueprint.name))
+    tools = {tool.name for tool in blueprint.world.tools()}
+    owners = {table.name: blueprint.name for table in blueprint.world.tables()}
+    chosen: dict[str, tuple[Blueprint, list[str]]] = {}
+    offers = [(donor, tool) for donor in donors if donor.name != blueprint.name for tool in donor.world.tools()]
+    chance.shuffle(offers)
+    found = 0
+    for donor, tool in offers:
+        needed = _tables_of(donor, [tool])
+        if found == count or tool.name in tools or any(owners.get(name, donor.name) != donor.name for name in needed):
+            continue
+        tools.add(tool.name)
+        owners |= dict.fromkeys(needed, donor.name)
+        chosen.setdefault(donor.name, (donor, []))[1].append(tool.name)
+        found += 1
+    if found < count:
+        raise UsageError(
+            f"{blueprint.name}: the donors have {found} tools to add, not {count}",
+            hint="name more donors, or fewer tools",
+        )
+    for donor, names in chosen.values():
+        blueprint = _with_tools(blueprint, donor, names)
+    return blueprint
+
+
+def _with_tools(blueprint: Blueprint, donor: Blueprint, names: Sequence[str]) -> Blueprint:
+    """`blueprint` with these tools of `donor` in a toolkit of their own, and what they need."""
+    world = blueprint.world
+    absent = {tool.name for tool in donor.world.tools()} - set(names)
+    tools = tuple(_without_hints(tool, absent) for tool in donor.world.tools() if tool.name in names)
+    needed = _tables_of(donor, tools)
+    tables = tuple(table for table in donor.world.tables() if table.name in needed)
+    source = next(kit for kit in donor.world.toolkits if any(tool.name in names for tool in kit.tools))
+    taken = {kit.name for kit in world.toolkits}
+    name = next(name for name in (source.name, *(f"{source.name}_{n}" for n in range(2, 999))) if name not in taken)
+    kit = Toolkit(name=name, description=source.description, tables=tables, tools=tools)
+    rows = {table: rows for table, rows in donor.world.rows.items() if table in needed}
+    recipes = tuple(recipe for recipe in donor.rows.tables if recipe.table in needed)
+    return _blueprint(
+        blueprint,
+        **{
+            "world": _world(world, toolkits=(*world.toolkits, kit), rows=world.rows | rows),
+            "rows": RowRecipe(locale=blueprint.rows.locale, tables=(*blueprint.rows.tables, *recipes)),
+        },
+    )
+
+
+def _without_hints(tool: ToolSpec, absent: set[str]) -> ToolSpec:
+    """The tool without hints at tools that stayed behind."""
+    steps = tuple(
+        step.model_copy(update={"hint": ""})
+        if isinstance(step, Require) and absent & set(re.findall(r"\w+", step.hint))
+        else step
+        for step in tool.steps
+    )
+    return tool.model_copy(update={"steps": steps})
+
+
+def _tables_of(donor: Blueprint, tools: Sequence[ToolSpec]) -> set[str]:
+    """Tables that the tools' SQL names, and what those refer to or are filled from."""
+    tables = {table.name: table for table in donor.world.tables()}
+    recipes: dict[str, list[TableRecipe]] = {}
+    for recipe in donor.rows.tables:
+        recipes.setdefault(recipe.table, []).append(recipe)
+    words = {word for tool in tools for step in tool.steps for word in re.findall(r"\w+", _sql(step))}
+    needed: set[str] = set()
+    waiting = sorted(words & set(tables))
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += _linked(tables[name], recipes.get(name, []))
+    return needed
+
+
+def _linked(table: Table, recipes: Sequence[TableRecipe]) -> list[str]:
+    targets = [column.references for column in table.columns if column.references]
+    for recipe in recipes:
+        targets += [recipe.each] if recipe.each else []
+        targets += [source.references for source in recipe.columns.values() if isinstance(source, Reference)]
+    return [target.partition(".")[0] for target in targets]
+
+
+# Opaque names.
+
+
+def scramble(blueprint: Blueprint, seed: int) -> Blueprint:
+    """`blueprint` with an opaque name for each tool and each argument; one name is one name everywhere.
+
+    No new name is an old one, so that a scrambled blueprint scrambled again has other names.
+    """
+    chance = random.Random(derive(seed, "scramble", blueprint.name))
+    specs = blueprint.world.tools()
+    old_tools = sorted(tool.name for tool in specs)
+    old_args = sorted({name for tool in specs for name in tool.parameters})
+    digits = _TOOL_BYTES if len(old_tools) <= 64 else 4
+    tools = _opaque(old_tools, [f"tool_{n:0{digits}x}" for n in range(16**digits)], chance)
+    args = _opaque(old_args, [f"arg_{n}" for n in range(1, 3 * len(old_args) + 2)], chance)
+    world, text = blueprint.world, _renamer(tools)
+    kits = tuple(
+        kit.model_copy(
+            update={
+                "tools": tuple(_scrambled(tool, tools[tool.name], args, text) for tool in kit.tools),
+                "description": text(kit.description),
+            }
+        )
+        for kit in world.toolkits
+    )
+    return _blueprint(
+        blueprint,
+        **{
+            "world": _world(
+                world,
+                toolkits=kits,
+                rules=text(world.rules),
+                description=text(world.description),
+                rows={table: tuple(_walk(rows, text)) for table, rows in world.rows.items()},
+            ),
+            "rows": RowRecipe.model_validate(_renamed(blueprint.rows.model_dump(), {}, {}, text)),
+            "goals": Goals.model_validate(_renamed(blueprint.goals.model_dump(), tools, args, text)),
+        },
+    )
+
+
+def _opaque(old: Sequence[str], names: Sequence[str], chance: random.Random) -> dict[str, str]:
+    """A new name for each; no name that stands already, lest an old one and a new one be mixed up."""
+    free = [name for name in names if name not in old]
+    return dict(zip(old, chance.sample(free, len(old)), strict=True))
+
+
+def _scrambled(tool: ToolSpec, name: str, args: Mapping[str, str], text: Callable[[str], str]) -> ToolSpec:
+    own = {old: args[old] for old in tool.parameters}
+    steps: list[Step] = []
+    left = dict(own)  # without those that a column of an earlier `require` has taken the place of
+    for step in tool.steps:
+        steps.append(_step(step, left, text))
+        if isinstance(step, Require):
+            left = {old: new for old, new in left.items() if not _gives(step.require, old)}
+    spelled = _named(own)
+    return tool.model_copy(
+        update={
+            "name": name,
+            "description": spelled(text(tool.description)),
+            "parameters": {
+                own[old]: _described(schema, lambda d: spelled(text(d))) for old, schema in tool.parameters.items()
+            },
+            "required": tuple(own[old] for old in tool.required),
+            "steps": tuple(steps),
+        }
+    )
+
+
+def _step(step: Step, args: Mapping[str, str], text: Callable[[str], str]) -> Step:
+    def sql(old: str) -> str:
+        return _TEXT_OR_NAME.sub(lambda m: f":{args[m[1]]}" if m[1] in args else m[0], old)
+
+    def message(old: str) -> str:
+        return text(_SLOT.sub(lambda m: f"{{{args.get(m[1], m[1])}}}", old))
+
+    match step:
+        case Require():
+            update = {"require": sql(step.require), "message": message(step.message), "hint": message(step.hint)}
+            return step.model_copy(update=update)
+        case Run():
+            return step.model_copy(update={"run": sql(step.run)})
+        case Give():
+            return step.model_copy(update={"give": sql(step.give)})
+
+
+def _gives(sql: str, name: str) -> bool:
+    """Whether a query has a result column of that name, so that `:name` means it from then on."""
+    head = re.split(r"\bFROM\b", sql, maxsplit=1, flags=re.IGNORECASE)[0]
+    return re.search(rf"(?:\bAS\s+|[\s,.]){name}\s*(?:,|$)", head, re.IGNORECASE) is not None
+
+
+def _renamer(tools: Mapping[str, str]) -> Callable[[str], str]:
+    """Renames tools in a text: in backticks, after "call" or "use", or a name that is no English word.
+
+    "book" is also a word: in prose it is left alone.
+    """
+    named = "|".join(sorted(map(re.escape, tools), key=len, reverse=True))
+    spelled = [name for name in tools if "_" in name]
+    plain = "|".join(sorted(map(re.escape, spelled), key=len, reverse=True)) or r"(?!)"
+    pattern = re.compile(
+        rf"(?:(?<=`)|(?<=\b[Cc]all )|(?<=\b[Uu]se )|(?<=\btool ))(?:{named})(?!\w)|(?<!\w)(?:{plain})(?!\w)"
+    )
+    return lambda text: pattern.sub(lambda match: tools[match[0]], text)
+
+
+def _named(args: Mapping[str, str]) -> Callable[[str], str]:
+    """Renames arguments in a description: in backticks or quotes, or a name with an underscore."""
+    names = "|".join(sorted(map(re.escape, args), key=len, reverse=True)) or r"(?!)"
+    spelled = "|".join(sorted((re.escape(name) for name in args if "_" in name), key=len, reverse=True)) or r"(?!)"
+    pattern = re.compile(rf"(?<=[`'\"])(?:{names})(?=[`'\"])|(?<!\w)(?:{spelled})(?!\w)")
+    return lambda text: pattern.sub(lambda match: args[match[0]], text)
+
+
+def _renamed(node: Any, tools: Mapping[str, str], args: Mapping[str, str], text: Callable[[str], str]) -> Any:
+    """Goals (or a row recipe) as plain data with every mention of a tool or argument renamed, wherever it stands.
+
+    A gold call has `call` and `arguments`; a call criterion `tool` and `arguments`; an event of kind call a `name`;
+    a fault a `tool`. Steps keep their ids, which no agent sees.
+    """
+    if isinstance(node, list | tuple):
+        return [_renamed(item, tools, args, text) for item in node]
+    if not isinstance(node, dict):
+        return node
+    new = {key: _renamed(item, tools, args, text) for key, item in node.items()}
+    for key in ("call", "tool"):
+        if isinstance(node.get(key), str) and ("arguments" in node or set(node) <= _FAULT):
+            new[key] = tools.get(node[key], node[key])
+            if "arguments" in node:
+                new["arguments"] = {args.get(name, name): new["arguments"][name] for name in node["arguments"]}
+    if node.get("kind") == "call" and isinstance(node.get("name"), str):
+        new["name"] = tools.get(node["name"], node["name"])
+    for key in ("choices", "format"):  # what is picked or filled in may name tools, as planted orders do
+        if key in node:
+            new[key] = _walk(node[key], text)
+    return new
+
+
+# Other words.
+
+
+def reword(blueprint: Blueprint, seed: int) -> Blueprint:
+    """`blueprint` with the descriptions of its tools and arguments in other words."""
+    chance = random.Random(derive(seed, "reword", blueprint.name))
+    kits = tuple(
+        kit.model_copy(update={"tools": tuple(_reworded(tool, chance) for tool in kit.tools)})
+        for kit in blueprint.world.toolkits
+    )
+    return _blueprint(blueprint, world=_world(blueprint.world, toolkits=kits))
+
+
+def _reworded(tool: ToolSpec, chance: random.Random) -> ToolSpec:
+    kept = {tool.name, *tool.parameters} | {
+        str(value).casefold() for schema in tool.parameters.values() for value in schema.get("enum", ())
+    }
+    parameters = {
+        name: _described(schema, lambda text: _other_words(text, kept, chance))
+        for name, schema in tool.parameters.items()
+    }
+    said = _other_words(_other_verb(tool.description, kept, chance), kept, chance)
+    starts = _OBJECT.match(said)
+    kind = "command" if starts and starts[1].lower() in verbs() else "other"
+    first = said.split(" ")[0]
+    small = said if first[1:] != first[1:].lower() or not first else said[0].lower() + said[1:]
+    frame = chance.choice(_data()["frames"][kind])
+    return tool.model_copy(update={"description": frame.format(D=said, d=small), "parameters": parameters})
+
+
+def _other_verb(text: str, kept: set[str], chance: random.Random) -> str:
+    for verb, others in _data()["verbs"].items():
+        if re.match(rf"{verb} (?:an?|the|all|one|every)\b", text) and verb.lower() not in kept:
+            return f"{chance.choice(others)}{text[len(verb) :]}"
+    return text
+
+
+def _other_words(text: str, kept: set[str], chance: random.Random) -> str:
+    """Words of the list replaced, about half of them; not where one is a name of the tool's."""
+    for word, others in _data()["words"].items():
+        match = re.search(rf"(?<![\w`'\"-]){word}(?![\w`'\"-])", text)
+        if match and word not in kept and chance.random() < 0.5:
+            before, other = text[: match.start()], chance.choice(others)
+            article = re.search(r"\b(an?) $", before)
+            if article:
+                before, other = before[: article.start()], with_article(other)
+            text = before + other + text[match.end() :]
+    return text
+
+
+def _described(schema: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    description = schema.get("description")
+    return {**schema, "description": change(description)} if isinstance(description, str) else dict(schema)
+
+
+# Shared.
+
+
+def _blueprint(blueprint: Blueprint, **update: Any) -> Blueprint:
+    """Checked again as a whole."""
+    return Blueprint(**{**dict(blueprint), **update})
+
+
+def _world(world: WorldSpec, **update: Any) -> WorldSpec:
+    return WorldSpec.model_validate(world.model_copy(update=update).model_dump())
+
+
+def _sql(step: Step) -> str:
+    return step.require if isinstance(step, Require) else step.run if isinstance(step, Run) else step.give
+
+
+def _walk(node: Any, change: Callable[[str], str]) -> Any:
+    """Every text of a tree changed; keys stay."""
+    if isinstance(node, str):
+        return change(node)
+    if isinstance(node, list | tuple):
+        return [_walk(item, change) for item in node]
+    return {key: _walk(item, change) for key, item in node.items()} if isinstance(node, dict) else node
+
+
+@lru_cache
+def _data() -> Mapping[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "disguise.toml").read_text(encoding="utf-8"))

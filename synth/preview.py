@@ -1,0 +1,70 @@
+"""Tasks as a reader sees them: `mocktrial synth --preview`. Is this what a person would say?"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+
+from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Task
+from mocktrial.mocktools.values import stable
+from mocktrial.synth.produce import Job
+
+_UNITS = 40  # worlds that are looked through for tasks of every family
+
+
+def preview_tasks(job: Job, each: int) -> Iterator[str]:
+    """`each` tasks of every family, in plain text, from the first worlds of the source; few of a world."""
+    shown: dict[str, list[Task]] = {}
+    for number in itertools.islice(itertools.count(), _UNITS):
+        here: Counter[str] = Counter()
+        for task, _ in job.unit(number).pairs:
+            own = shown.setdefault(task.family, [])
+            if len(own) < each and here[task.family] < max(1, each // 4):
+                here[task.family] += 1
+                own.append(task)
+        if number and all(len(own) == each for own in shown.values()):
+            break
+    for family in sorted(shown):
+        yield f"# {family}\n"
+        yield from map(_text, shown[family])
+
+
+def _text(task: Task) -> str:
+    lines = [f"{task.id} ({task.domain}, {task.difficulty} calls)", f"  user:   {task.instruction}"]
+    for fact in task.hidden():
+        lines.append(f"  hidden: {fact.label}: {fact.question} -> {fact.spoken} (else: {_others(fact.alternatives)})")
+    lines.append(f"  wish:   {task.goal}")
+    lines += [f"  {number:>2}. {_step(step)}" for number, step in enumerate(task.gold)]
+    for name in ("subgoals", "interactions", "forbidden"):
+        criteria = getattr(task.rubric, name)
+        if criteria:
+            lines.append(f"  {name}: " + "; ".join(item.description or f"{item.kind} {item.id}" for item in criteria))
+    return "\n".join(lines) + "\n"
+
+
+def _others(values: tuple[object, ...]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+def _step(step: GoldStep) -> str:
+    match step:
+        case Ask(text=text):
+            return f'ask "{text}"'
+        case Confirm(confirm=text):
+            return f'confirm "{text}"'
+        case Finish(finish=text):
+            return f'say "{text}"'
+        case Call(call=name, arguments=arguments):
+            given = ", ".join(f"{key} = {_argument(value)}" for key, value in arguments.items())
+            return f"{name}({given})"
+
+
+def _argument(argument: Argument) -> str:
+    match argument:
+        case FromFact(fact=name):
+            return f"<{name}>"
+        case FromStep(step=step, path=path):
+            return f"step {step}: {path}"
+        case _:
+            return stable(argument.value)

@@ -1,0 +1,205 @@
+"""Many plays of one task, for its proof: the same `Episode` as any agent's, taken back instead of begun anew.
+
+The gold plan is played once with a mark before each step. Another variant that starts with the same messages
+goes on from the mark where it parts from the gold plan: what comes before would be the same, byte by byte,
+since an episode is deterministic. What breaks raises `NoResult`; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mocktrial.agents.scripted import PlanPlayer, part_at, truth
+from mocktrial.envs.chat import Message
+from mocktrial.envs.episode import Episode, EpisodeMark
+from mocktrial.envs.task import Argument, Call, Confirm, Fact, FromStep, GoldStep, Persona, Task
+from mocktrial.envs.trajectory import Grade
+from mocktrial.envs.users.base import Reply, UserState
+from mocktrial.envs.users.scripted import ScriptedUser
+from mocktrial.mocktools.errors import NoResult
+from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.writeset import Change
+from mocktrial.synth.variants import Variant
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a variant went."""
+
+    grade: Grade
+    sent: tuple[str, ...]  # what the agent sent, without the ids of calls
+    ending: tuple[Any, ...]  # equal for plays that came to the same
+    results: dict[int, Any]
+    writes: tuple[Change, ...]
+
+
+@dataclass
+class _Prover(PlanPlayer):
+    """Takes the first row where a wrong value's result has no such row as the plan's: it still writes.
+
+    It asks for a yes to the right thing and then does the wrong one: the user's no must not hide a blind grader.
+    """
+
+    sent: list[str] = field(default_factory=list)
+
+    def message(self, step: GoldStep) -> Message:
+        message = self._composed(step)
+        self.sent.append(_key(message))
+        return message
+
+    def key(self, step: GoldStep) -> str:
+        """What `message` would send."""
+        return _key(self._composed(step))
+
+    def _composed(self, step: GoldStep) -> Message:
+        if isinstance(step, Confirm):
+            return PlanPlayer(self.task, truth(self.task), self.results).message(step)
+        return super().message(step)
+
+    def value(self, argument: Argument) -> Any:
+        found = super().value(argument)
+        if found is None and isinstance(argument, FromStep):
+            rows = self.results.get(argument.step)
+            found = part_at(rows, f"0.{argument.path.partition('.')[2]}") if isinstance(rows, list) else None
+        return found
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The gold play before one of its steps."""
+
+    mark: EpisodeMark
+    results: dict[int, Any]
+    calls: int
+    sent: tuple[str, ...]
+    look: Call | None
+    number: int  # of the step
+    next: str  # what the step sends
+
+
+class Rehearsal:
+    """Close it to give the episode's database back."""
+
+    def __init__(self, task: Task, image: WorldImage) -> None:
+        self.task = task
+        self.episode = Episode(task, image, agent="proof", user=_Remembering())
+        self._truth = truth(task)
+        self._points: list[_Point] = []
+
+    def close(self) -> None:
+        self.episode.close()
+
+    def untouched(self) -> Grade:
+        """The grade of doing nothing at all; the world then stands at its start."""
+        drive(self.episode.reset())
+        self.episode.finish("finished")
+        return self.episode.graded()[0]
+
+    def play_gold(self) -> Play:
+        """The gold plan, with the marks from which other plays go on; the world then stands at its end."""
+        drive(self.episode.reset())
+        player = _Prover(self.task, self._truth)
+        self._points = []
+        for number, step in enumerate(self.task.gold):
+            if not self.episode.done:
+                point = _Point(
+                    self.episode.mark(), dict(player.results), player.calls, tuple(player.sent), player.look,
+                    number, player.key(step),
+                )  # fmt: skip
+                player.calls = point.calls
+                self._points.append(point)
+                drive(player.take(self.episode, number, step))
+        return self._ended(player)
+
+    def play(self, variants: Sequence[Variant]) -> list[Play]:
+        """Plays of all variants, in their order. Those that part from the gold plan late are played first."""
+        shared = [self._shared(variant) for variant in variants]
+        plays: dict[int, Play] = {}
+        for index in sorted(range(len(variants)), key=lambda index: -shared[index]):
+            plays[index] = self._play(variants[index], shared[index])
+        return [plays[index] for index in range(len(variants))]
+
+    def _shared(self, variant: Variant) -> int:
+        """How many first steps do what the gold plan does."""
+        if variant.recovery != "right":
+            return 0
+        last = self._points[-1]
+        probe = _Prover(self.task, variant.facts, results=last.results)
+        believes = variant.facts == self._truth
+        count = 0
+        for (number, step), point in zip(variant.steps, self._points, strict=False):
+            same = believes and step is self.task.gold[point.number]
+            if number != point.number or not (same or probe.key(step) == point.next):
+                break
+            count += 1
+        return min(count, len(self._points) - 1)
+
+    def _play(self, variant: Variant, shared: int) -> Play:
+        start = min(shared, len(self._points) - 1)
+        point = self._points[start]
+        del self._points[start + 1 :]  # their marks go with the way back
+        self.episode.rewind(point.mark)
+        player = _Prover(
+            self.task, variant.facts, dict(point.results), point.calls, variant.recovery, point.look, list(point.sent)
+        )
+        drive(player.follow(self.episode, variant.steps[start:]))
+        return self._ended(player)
+
+    def _ended(self, player: _Prover) -> Play:
+        self.episode.finish("finished")
+        grade, writes = self.episode.graded()
+        return Play(grade, tuple(player.sent), _ending(self.episode, writes), player.results, writes)
+
+
+class _Remembering:
+    """The scripted user, which is a pure function, and is asked the same in most variants of one task."""
+
+    def __init__(self) -> None:
+        self._user = ScriptedUser()
+        self._known: dict[tuple[UserState, str], tuple[Reply, UserState]] = {}
+
+    async def reply(
+        self, state: UserState, message: str, *, persona: Persona, goal: str, facts: tuple[Fact, ...]
+    ) -> tuple[Reply, UserState]:
+        key = (state, message)
+        if key not in self._known:
+            self._known[key] = await self._user.reply(state, message, persona=persona, goal=goal, facts=facts)
+        return self._known[key]
+
+
+def _key(message: Message) -> str:
+    called = [call["function"] for call in message.get("tool_calls", ())]
+    return message["content"] or "".join(f"{call['name']} {call['arguments']}" for call in called)
+
+
+def _ending(episode: Episode, writes: tuple[Change, ...]) -> tuple[Any, ...]:
+    """What a play came to; a write that is done again at once and changes nothing leaves no mark."""
+    words: list[str] = []
+    marks: list[tuple[str, str, Any]] = []
+    for event in episode.events:
+        if event.kind == "say":
+            words.append(event.text)
+            continue
+        if event.kind == "call":
+            tool = episode.image.tools.get(event.name)
+            if tool is None or tool.spec.effect == "read" or not event.ok:
+                continue
+        mark = (event.kind, event.name, event.arguments)
+        if marks[-1:] != [mark]:
+            marks.append(mark)
+    return writes, words, marks
+
+
+def drive(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine that never waits for anything outside (the scripted user does not)."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+    coroutine.close()
+    raise NoResult("a proof waits for nothing outside", blame="bug")

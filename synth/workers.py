@@ -1,0 +1,103 @@
+"""Units from many processes, handed over strictly in order: `units_in_order(make, first, workers)`.
+
+`make` is a picklable callable of a number. Processes are spawned, so nothing but `make` reaches them; they
+leave Ctrl-C to the parent and end when it dies, however it dies. On a Ray cluster (`ray`, an extra) units
+are Ray tasks instead. What comes out is the same in every way of running.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
+
+T = TypeVar("T")
+Make = Callable[[int], T]
+_AHEAD = 2  # units a worker that may be under way or wait for their turn
+_make: list[Callable[[int], Any]] = []  # in a worker: what it was started with
+
+
+def units_in_order(make: Make[T], first: int, workers: int, *, ray: str = "") -> Generator[T, None, None]:
+    """`make(first)`, `make(first + 1)`, ... without end; close the iterator to stop the workers."""
+    if ray:
+        return _on_ray(make, first, ray)
+    if workers <= 1:
+        return (make(number) for number in itertools.count(first))
+    return _on_processes(make, first, workers)
+
+
+def map_in_order(make: Make[T], count: int, workers: int) -> Generator[T, None, None]:
+    """`make(0)` to `make(count - 1)`."""
+    if workers <= 1:
+        return (make(number) for number in range(count))
+    return _on_processes(make, 0, min(workers, max(1, count)), count)
+
+
+def _on_processes(make: Make[T], first: int, workers: int, count: int | None = None) -> Generator[T, None, None]:
+    numbers = itertools.count(first) if count is None else iter(range(first, first + count))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (make,))
+    try:
+        waiting = deque(pool.submit(_work, number) for number in itertools.islice(numbers, workers * _AHEAD))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(_work, number) for number in itertools.islice(numbers, 1))
+    except BrokenProcessPool as error:
+        raise NoResult("a worker process was killed", blame="memory or the system", hint="use fewer workers") from error
+    finally:
+        processes = list(pool._processes.values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+
+def _begin(make: Callable[[int], Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _make.append(make)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _work(number: int) -> Any:
+    return _make[0](number)
+
+
+def _on_ray(make: Make[T], first: int, address: str) -> Generator[T, None, None]:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("ray is not installed", hint="pip install 'mocktrial[ray]'") from error
+    cluster: Any = ray  # typed in part only
+    try:
+        cluster.init(address=address, include_dashboard=False, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        raise UsageError(f"no Ray cluster at {address!r}: {error}", hint="--ray local starts one here") from error
+    try:
+        shared = cluster.put(make)
+        remote = cluster.remote(_call)
+        ahead = _AHEAD * max(1, int(cluster.cluster_resources().get("CPU", 1)))
+        numbers = itertools.count(first)
+        waiting = deque(remote.remote(shared, number) for number in itertools.islice(numbers, ahead))
+        while True:
+            yield cluster.get(waiting.popleft())
+            waiting.append(remote.remote(shared, next(numbers)))
+    finally:
+        cluster.shutdown()
+
+
+def _call(make: Callable[[int], Any], number: int) -> Any:
+    return make(number)
