@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mocktrial import Episode, Expert, Task, World, WorldImage
-from mocktrial.synth.generate import generate
+from mocktrial.synth.production.generate import generate
 
 PEERS = {"tau2 airline": 701.0, "tau2 retail": 287.0, "tau2 telecom": 16.0, "ToolSandbox": 113.0}
 TARGET_EPISODE, TARGET_OPEN = 2.0, 0.3

@@ -2,7 +2,7 @@
 
     python benchmarks/proofs.py [--tasks 120]
 
-A proof plays a task's gold plan, its paraphrases and all its mutants (`synth/prove.py`), each a graded episode.
+A proof plays a task's gold plan, its paraphrases and all its mutants (`synth/proof/prove.py`), each a graded episode.
 Figures are CPU milliseconds on one core; each proof is the fastest of three, its image compiled before.
 """
 
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mocktrial.mocktools.check import check_world
-from mocktrial.synth.generate import generate
-from mocktrial.synth.prove import prove
+from mocktrial.synth.production.generate import generate
+from mocktrial.synth.proof.prove import prove
 
 _TIMES = 3
 

@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import Field
 
 from mocktrial.envs.chat import NO_USAGE, Completion, Message, TokenTrace, ToolSchema, Usage
-from mocktrial.envs.grading import grade
+from mocktrial.envs.grading import grade, succeeds
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import End, Event, Grade, Outcome, Trajectory
@@ -33,10 +33,11 @@ from mocktrial.envs.users.base import Reply, User, UserState
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import ToolFailure
 from mocktrial.mocktools.faults import FaultState, apply
+from mocktrial.mocktools.given import parse_arguments
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import dumps
-from mocktrial.mocktools.world import Mark, Snapshot, ToolResult, World, failed, parse_arguments
+from mocktrial.mocktools.world import Mark, Snapshot, ToolResult, World, failed
 from mocktrial.mocktools.writeset import Change
 
 _PROMPTS = Path(__file__).parent / "prompts"
@@ -213,6 +214,12 @@ class Episode:
             writes = self.world.write_set()
             self._graded = grade(self.task, self.world, self._events, writes), writes
         return self._graded
+
+    def succeeded(self) -> bool:
+        """`graded()[0].success`, at less cost. Only after the end."""
+        if self._end is None:
+            raise ValueError("the episode has not ended")
+        return succeeds(self.task, self.world, self._events, self.world.write_set)
 
     def trajectory(self) -> Trajectory:
         """The graded record. Only after the end."""

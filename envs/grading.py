@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 from mocktrial.envs.rubric import (
@@ -58,7 +59,7 @@ MATCHERS: dict[str, Matcher] = {"typed": match_typed, "autoslurp": match_autoslu
 
 def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> Grade:
     """Grade one finished episode. `world` is its final state."""
-    scene = _Scene(task, world, events, writes)
+    scene = _Scene(task, world, events, lambda: writes)
     groups: list[tuple[Literal["subgoal", "interaction", "forbidden"], Sequence[Criterion]]] = [
         ("subgoal", task.rubric.subgoals),
         ("interaction", task.rubric.interactions),
@@ -81,6 +82,14 @@ def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Ch
     return Grade(reward=reward, success=reward == 1.0, criteria=tuple(results), asking=_asking(scene))
 
 
+def succeeds(task: Task, world: World, events: Sequence[Event], writes: Callable[[], Sequence[Change]]) -> bool:
+    """`grade(...).success` alone: stops at the first criterion that does not hold, those that cost least first."""
+    rubric = task.rubric
+    scene = _Scene(task, world, events, writes)
+    order = sorted(rubric.criteria(), key=lambda criterion: isinstance(criterion, StateCriterion | WritesCriterion))
+    return bool(rubric.subgoals or rubric.interactions) and all(scene.holds(criterion)[0] for criterion in order)
+
+
 def _reward(results: Sequence[CriterionResult]) -> float:
     held: dict[str, float] = {}
     whole: dict[str, float] = {}
@@ -97,13 +106,19 @@ def _reward(results: Sequence[CriterionResult]) -> float:
 class _Scene:
     """One finished episode under the eyes of the criteria."""
 
-    def __init__(self, task: Task, world: World, events: Sequence[Event], writes: Sequence[Change]) -> None:
-        self.task, self.world, self.events, self.writes = task, world, events, writes
+    def __init__(
+        self, task: Task, world: World, events: Sequence[Event], writes: Callable[[], Sequence[Change]]
+    ) -> None:
+        self.task, self.world, self.events, self._take = task, world, events, writes
         self._released: dict[str, int] = {}
         for index, event in enumerate(events):
             if event.kind == "release":
                 self._released.setdefault(event.name, index)
         self._guessed: dict[str, int | None] = {}
+
+    @cached_property
+    def writes(self) -> Sequence[Change]:
+        return self._take()
 
     def holds(self, criterion: Criterion) -> Verdict:
         match criterion:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tomlkit
 from pydantic import Field
 
@@ -35,7 +37,16 @@ class Recipe(Frozen):
     max_calls: int = Field(default=0, ge=0)  # in a gold plan; 0: no bound
     gap: bool = True  # whether tasks hide facts that must be asked for; False: the control set
     domains: tuple[str, ...] = ()  # that were asked for; empty: all
+    voices: bool = False  # whether personas of their own speak, not the goals' own words
+    personas: str = ""  # hash of the list of personas that was given; empty: none was
+    distractors: int = Field(default=0, ge=0)  # foreign tools in every world
+    scramble: bool = False  # tools and arguments have opaque names
+    reword: bool = False  # tools are described in other words
+    rewrite: str = ""  # the model that reworded instructions; empty: none did
+    stopped: str = ""  # why there are fewer tasks than were asked for
     dropped: dict[str, int] = Field(default_factory=dict)  # drafts that did not become tasks, by reason
+    reworded: dict[str, int] = Field(default_factory=dict)  # tasks that the model reworded, or why it did not
+    costs: dict[str, dict[str, Any]] = Field(default_factory=dict)  # of "teacher" and "rewrite": tokens, requests, ...
     versions: dict[str, str] = Field(default_factory=dict)  # of what decides the bytes
 
     def toml(self) -> str:

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mocktrial.mocktools.errors import SpecError, ToolFailure
+from mocktrial.mocktools.given import parse_arguments
 from mocktrial.mocktools.spec import Frozen, Name, ToolSpec, WorldSpec
 from mocktrial.mocktools.values import dumps
-from mocktrial.mocktools.world import MAX_RESULT_BYTES, ToolResult, World, failed, parse_arguments
+from mocktrial.mocktools.world import MAX_RESULT_BYTES, ToolResult, World, failed
 
 FaultKind = Literal["unavailable", "timeout", "lost_reply", "stale", "partial"]
 _OF_READS: tuple[FaultKind, ...] = ("unavailable", "timeout", "stale", "partial")

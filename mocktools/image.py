@@ -32,6 +32,7 @@ _DECLARED = {
 _SHAPES = {
     "date": "____-__-__", "time": "__:__", "datetime": "____-__-__T__:__:__",
 }  # fmt: skip
+_MOMENT = re.compile(r"\b(?:now|today|new_id)\b", re.IGNORECASE)
 _TYPEOF = {"integer": "integer", "real": "real', 'integer", "boolean": "integer"}
 _REFUSED = (apsw.Error, NoResult, ValueError, TypeError, OverflowError)  # what SQLite and APSW say no with
 _MAYBE_BYTES = re.compile(r"blob|x'", re.IGNORECASE)
@@ -72,6 +73,11 @@ class CompiledTool:
     defaults: dict[str, Any]
     steps: tuple[CompiledStep, ...]
 
+    @cached_property
+    def timeless(self) -> bool:
+        """Whether it only reads, and gives the same whenever and in whatever episode it is called."""
+        return self.spec.effect == "read" and not any(_MOMENT.search(step.sql) for step in self.steps)
+
 
 @dataclass(frozen=True)
 class WorldImage:
@@ -84,6 +90,7 @@ class WorldImage:
     now: datetime
     tables: tuple[Table, ...]
     pool: list[Engine] = field(default_factory=list, compare=False, repr=False)
+    reads: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # results of an untouched world
 
     @cached_property
     def schemas(self) -> tuple[dict[str, Any], ...]:

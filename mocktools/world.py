@@ -8,8 +8,6 @@ Two planes. The agent's: `tools()` and `call()`. The control plane: `query`, `sn
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +19,7 @@ from rapidfuzz import process
 
 from mocktrial.mocktools.engine import READING
 from mocktrial.mocktools.errors import NoResult, ToolFailure
+from mocktrial.mocktools.given import check_arguments, parse_arguments
 from mocktrial.mocktools.image import CompiledTool, WorldImage, encode
 from mocktrial.mocktools.spec import Table
 from mocktrial.mocktools.steps import run_steps
@@ -28,11 +27,7 @@ from mocktrial.mocktools.values import dumps, encoder
 from mocktrial.mocktools.writeset import Change, read_changeset
 
 MAX_RESULT_BYTES = 8192
-MAX_ARGUMENT_BYTES = 65_536
-MAX_ARGUMENT_DEPTH = 100  # what Python and the validator hold depends on the stack, an answer must not
-_ODD = ("\\u", "NaN", "Infinity")  # escapes that may be half a pair, numbers that are no JSON
-_HUGE = re.compile(r"\d(?:[eE]|\d{299})")  # a number that may be read as infinite
-_TOO_DEEP = f"Arguments are nested more than {MAX_ARGUMENT_DEPTH} deep."
+_REMEMBERED, _REMEMBERED_BYTES = 2000, 4000  # results of reads an image remembers; bytes of one
 _strict = encoder(allow_nan=False)
 
 
@@ -91,6 +86,7 @@ class World:
         self._done: list[_Done] = []
         self._marks: list[Mark] = []
         self._written = bool(start.changeset)
+        self._fresh = start.data is image.data
         runtime = self._engine.runtime
         runtime.seed, runtime.ids, runtime.now = start.seed, start.ids, start.now
         self._session: apsw.Session | None = apsw.Session(self._engine.connection, "main")
@@ -129,7 +125,25 @@ class World:
             return failed(failure)
 
     def call_parsed(self, name: str, given: Mapping[str, Any]) -> ToolResult:
-        """Like `call`, with arguments that `parse_arguments` gave."""
+        """Like `call`, with arguments that `parse_arguments` gave.
+
+        What reads of an untouched world give is remembered by its image: most of what agents do there is to look
+        the same things up. The result is shared: not to be written to.
+        """
+        tool = self.image.tools.get(name)
+        if tool is None or self._written or not self._fresh or not tool.timeless:
+            return self._call(name, given)
+        key = name + dumps(given)
+        known: ToolResult | None = self.image.reads.get(key)
+        if known is None:
+            known = self._call(name, given)
+            if len(key) + len(known.text) < _REMEMBERED_BYTES:
+                if len(self.image.reads) >= _REMEMBERED:
+                    self.image.reads.clear()
+                self.image.reads[key] = known
+        return known
+
+    def _call(self, name: str, given: Mapping[str, Any]) -> ToolResult:
         try:
             return self._transact(self._tool(name), given)
         except ToolFailure as failure:
@@ -142,7 +156,7 @@ class World:
         return tool
 
     def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> ToolResult:
-        _check_arguments(tool, given)
+        check_arguments(tool, given)
         values = tool.defaults | encode(dict(given))
         runtime = self._engine.runtime
         ids = runtime.ids
@@ -273,48 +287,6 @@ def _keys(table: Table) -> str:
     return ", ".join(f'"{name}"' for name in table.primary_key)
 
 
-def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments object. Broken JSON is reported, never mended."""
-    plain = False
-    if isinstance(arguments, str):
-        if len(arguments.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
-            raise ToolFailure("too_large", f"Arguments are longer than {MAX_ARGUMENT_BYTES} bytes.")
-        plain = _is_plain(arguments)
-        try:
-            arguments = json.loads(arguments)
-        except RecursionError as error:
-            raise ToolFailure("bad_arguments", _TOO_DEEP) from error
-        except ValueError as error:
-            raise ToolFailure(
-                "bad_json", f"Arguments are not JSON: {str(error)[:120]}.", hint="Send one JSON object."
-            ) from error
-    if not isinstance(arguments, Mapping):
-        raise ToolFailure("bad_arguments", "Arguments must be a JSON object.", hint="Send one JSON object.")
-    if plain:
-        return arguments
-    if _is_deeper(arguments, MAX_ARGUMENT_DEPTH):
-        raise ToolFailure("bad_arguments", _TOO_DEEP)
-    try:
-        _strict(arguments).encode()
-    except UnicodeEncodeError as error:  # half of a surrogate pair: no database and no file can hold it
-        raise ToolFailure("bad_arguments", "Arguments hold a character that is no text.") from error
-    except ValueError as error:  # Python reads NaN, and 1e400 as infinity
-        raise ToolFailure("bad_arguments", "Arguments hold a number that is no JSON.") from error
-    return arguments
-
-
-def _is_plain(text: str) -> bool:
-    """Whether nothing in this JSON text can be too deep, no number or no text. Quick; may say no in vain."""
-    if not text.isascii() or any(part in text for part in _ODD) or _HUGE.search(text):
-        return False
-    return text.count("[") + text.count("{") <= MAX_ARGUMENT_DEPTH
-
-
-def _is_deeper(value: Any, depth: int) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
-    return inner is not None and (depth == 0 or any(_is_deeper(item, depth - 1) for item in inner))
-
-
 def failed(failure: ToolFailure) -> ToolResult:
     """A `ToolFailure` as the result that the model sees."""
     value = {"code": failure.code, "message": str(failure)[:600]}
@@ -327,19 +299,6 @@ def _unknown_tool(name: str, names: Sequence[str]) -> ToolFailure:
     near = [match[0] for match in process.extract(name[:64], names, limit=3, score_cutoff=50)]
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Tools are: {', '.join(names[:12])}."
     return ToolFailure("unknown_tool", f"There is no tool {name[:64]!r}.", hint=hint)
-
-
-def _check_arguments(tool: CompiledTool, given: Mapping[str, Any]) -> None:
-    try:
-        valid = tool.validator.is_valid(given)
-    except (ValueError, OverflowError) as error:  # numbers beyond what the validator holds
-        raise ToolFailure("bad_arguments", f"Arguments cannot be read: {str(error)[:120]}.") from error
-    if not valid:
-        first = next(tool.validator.iter_errors(given))
-        where = ".".join(str(part) for part in first.instance_path)
-        message = f"{where}: {first.message}" if where else first.message
-        need = ", ".join(name + ("" if name in tool.spec.required else "?") for name in tool.spec.parameters)
-        raise ToolFailure("bad_arguments", message[:300], hint=f"{tool.spec.name} takes ({need}).")
 
 
 def _result(value: Any) -> ToolResult:

@@ -21,8 +21,8 @@ from pydantic import TypeAdapter, ValidationError, model_validator
 from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.faults import check_faults
 from mocktrial.mocktools.spec import FileName, Frozen, WorldSpec
-from mocktrial.synth.goals import FactTemplate, Goal, Goals, Pick, Query
-from mocktrial.synth.recipes import (
+from mocktrial.synth.form.goals import FactTemplate, Goal, Goals, Pick, Query
+from mocktrial.synth.form.recipes import (
     Choices,
     ColumnSource,
     Day,
@@ -34,7 +34,7 @@ from mocktrial.synth.recipes import (
     Whole,
     Words,
 )
-from mocktrial.synth.steps import (
+from mocktrial.synth.form.steps import (
     ArgumentTemplate,
     BoundSource,
     CallTemplate,

@@ -1,4 +1,4 @@
-"""Where things come from: tasks from a dataset's folder or `autoslurp:FILE.csv`, blueprints from a teacher.
+"""Where things come from: tasks from a dataset's folder or `autoslurp:FILE.csv`, blueprints from kits and domains.
 
 One place that opens whatever a person may name on the command line; an unknown name is a `UsageError`.
 """
@@ -6,23 +6,31 @@ One place that opens whatever a person may name on the command line; an unknown 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rapidfuzz import process
+
 from mocktrial.envs.dataset import load_dataset
-from mocktrial.envs.task import Task
+from mocktrial.envs.task import Persona, Task
 from mocktrial.mocktools.autoslurp.compare import PUBLISHED, RULES
 from mocktrial.mocktools.autoslurp.dataset import read
 from mocktrial.mocktools.autoslurp.services import autoslurp_image
-from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.autoslurp import tasks_of
-from mocktrial.synth.blueprint import BlueprintSource, ShippedDomains
+from mocktrial.synth.blueprint import Blueprint, BlueprintSource, ShippedDomains, shipped_domains
+from mocktrial.synth.compose.composer import Composer
+from mocktrial.synth.kits import kit_names
+from mocktrial.synth.personas import read_personas
 
 AUTOSLURP = "autoslurp:"
-TEACHERS = ("procedural",)
+PROCEDURAL = "procedural"
+MAX_PERSONAS = 10_000  # of a file that are read: memory stays flat
+_NEAR = 70  # percent of letters that a name has in common with one that is meant
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,70 @@ def run_name(source: Source, agent: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", f"{source.name}-{agent}".lower()).strip("-._")[:64]
 
 
-def source_of(teacher: str = TEACHERS[0], domains: tuple[str, ...] = (), seed: int = 0) -> BlueprintSource:
-    """The source of blueprints that `teacher` names, perhaps of some domains only. Raises `UsageError`.
+@dataclass(frozen=True)
+class Mixed:
+    """Kits and hand-written domains that take turns, in the order in which they are named: kits first."""
 
-    seed: of what the source itself draws; the shipped domains draw nothing.
+    kits: Composer
+    domains: ShippedDomains
+
+    @property
+    def name(self) -> str:
+        return f"{self.kits.name}+{self.domains.name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.kits.names, *self.domains.names)
+
+    def blueprint(self, number: int) -> Blueprint:
+        kits, domains = len(self.kits.names), len(self.domains.names)
+        turn, place = divmod(number, kits + domains)
+        if place < kits:
+            return self.kits.blueprint(turn * kits + place)
+        return self.domains.blueprint(turn * domains + place - kits)
+
+
+def source_of(teacher: str = PROCEDURAL, domains: Sequence[str] = (), seed: int = 0) -> BlueprintSource:
+    """The source that needs no model: kits, hand-written domains or both; all kits where none is named.
+
+    domains: as `domains_of` reads them. seed: of what the composer draws. Raises `UsageError`.
     """
-    if teacher != TEACHERS[0]:
-        raise UsageError(f"there is no teacher {teacher!r}", hint=f"teachers are: {', '.join(TEACHERS)}")
-    return ShippedDomains(domains or None)
+    if teacher != PROCEDURAL:
+        raise UsageError(f"there is no teacher {teacher!r}", hint=f"teachers are: {PROCEDURAL}, openai:MODEL")
+    names = domains_of(domains)
+    shipped = shipped_domains()
+    by_hand = tuple(name for name in names if name in shipped)
+    kits = tuple(name for name in names if name not in shipped)
+    if not by_hand:
+        return Composer(seed, kits)
+    return Mixed(Composer(seed, kits), ShippedDomains(by_hand)) if kits else ShippedDomains(by_hand)
+
+
+def domains_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The kits and domains that are meant, each once; a kit's name may have - for _. Raises `UsageError`."""
+    kits, shipped = kit_names(), shipped_domains()
+    found: dict[str, None] = {}
+    for name in names:
+        plain = name if name in shipped else name.replace("-", "_")
+        if plain not in kits and plain not in shipped:
+            near = [match for match, _, _ in process.extract(plain, (*kits, *shipped), limit=3, score_cutoff=_NEAR)]
+            like = f"near it: {', '.join(near)}; " if near else ""
+            raise UsageError(f"there is no domain {name!r}", hint=f"{like}mocktrial synth --list-domains shows all")
+        found[plain] = None
+    return tuple(found)
+
+
+def sectors() -> dict[str, list[str]]:
+    """Every domain by its sector; those written by hand under `by hand`."""
+    found: dict[str, list[str]] = {}
+    for kit, sector in kit_names().items():
+        found.setdefault(sector, []).append(kit)
+    return {**dict(sorted(found.items())), "by hand": list(shipped_domains())}
+
+
+def listed_personas(path: Path, seed: int) -> tuple[Persona, ...]:
+    """The first `MAX_PERSONAS` of a Persona-Hub-style file. Raises `SpecError` for a broken or an empty one."""
+    found = tuple(itertools.islice(read_personas(path, seed), MAX_PERSONAS))
+    if not found:
+        raise SpecError(f"{path} has no persona", hint='a line is an object such as {"persona": "A nurse who ..."}')
+    return found

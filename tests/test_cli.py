@@ -68,6 +68,14 @@ def test_synth_and_validate_give_the_same_figures(cli: Run) -> None:
     assert found["mutants_killed"] == found["mutants"] >= 12 * 8
 
 
+def test_the_guide_names_every_key_and_option(cli: Run) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "synthesis.md").read_text("utf-8")
+    made = json.loads(cli("synth", "small", "--tasks", "3", "--domains", "depot", "--json")[1])
+    assert [key for key in made if f"`{key}`" not in guide] == []
+    text = re.sub(r"\x1b\[[0-9;]*m", "", cli("synth", "--help")[1])
+    assert set(re.findall(r"--[a-z][a-z-]+", guide)) <= set(re.findall(r"--[a-z][a-z-]+", text)) | {"--dataset"}
+
+
 def test_the_control_set_hides_nothing(cli: Run) -> None:
     cli("synth", "control", "--tasks", "6", "--no-gap")
     tasks = [json.loads(line) for line in Path("datasets/control/tasks.jsonl").read_text("utf-8").splitlines()]
@@ -78,12 +86,31 @@ def test_the_control_set_hides_nothing(cli: Run) -> None:
 
 
 def test_preview_shows_tasks_to_a_reader_and_writes_nothing(cli: Run, tmp_path: Path) -> None:
-    code, out, _ = cli("synth", "--preview", "2", "--per-world", "4")
+    code, out, _ = cli("synth", "--preview", "1", "--domains", "depot,vet")
     assert code == 0
-    assert out.count("  user:   ") == 2
+    assert out.count("  user:   ") == out.count("# ") >= 3
     for text in ("# tool_use", "hidden: ", "wish:   ", 'ask "', "subgoals: "):
         assert text in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_domains_are_listed_by_sector(cli: Run) -> None:
+    found = json.loads(cli("synth", "--list-domains", "--json")[1])
+    assert "vet" in found["health"]
+    assert found["by hand"] == ["clinic", "depot", "network"]
+    assert "vet" in cli("synth", "--list-domains")[1]
+
+
+def test_personas_and_disguises_go_into_the_dataset(cli: Run) -> None:
+    Path("people.jsonl").write_text('{"persona": "A beekeeper"}\n{"persona": "A retired pilot"}\n', encoding="utf-8")
+    knobs = ["--personas", "people.jsonl", "--scramble", "--distractors", "2"]
+    assert cli("synth", "small", "--tasks", "6", "--domains", "vet", *knobs)[0] == 0
+    tasks = [json.loads(line) for line in Path("datasets/small/tasks.jsonl").read_text("utf-8").splitlines()]
+    assert [task["persona"]["occupation"] for task in tasks] == ["beekeeper", "retired pilot"] * 3
+    recipe = Path("datasets/small/dataset.toml").read_text("utf-8")
+    for line in ("scramble = true", "distractors = 2", "voices = true", 'personas = "'):
+        assert line in recipe
+    assert cli("validate", "datasets/small")[0] == 0
 
 
 def test_a_datasets_diversity_beside_a_baseline(cli: Run) -> None:
@@ -118,12 +145,15 @@ def test_a_changed_config_is_refused(cli: Run) -> None:
         (["run", "datasets/small", "--agent", "exprt"], "unknown agent 'exprt'.*expert"),
         (["run", "datasets/small", "--agent", "openai:"], "unknown agent|no name"),
         (["run", "datasets/small", "--agent", "openai:gpt"], "OPENAI_API_KEY"),
-        (["run", "datasets/small", "--agent", "local:nowhere/at-all"], "nowhere/at-all"),
+        (["run", "datasets/small", "--agent", "local:nowhere/at/all"], "nowhere/at/all"),  # never a hub's id
         (["run", "datasets/small", "--agent", "expert", "--split", "dev"], "'dev'.*it has: (test, )?train"),
         (["run", "datasets/small", "--agent", "expert", "--name", "../up"], r"\.\./up.*not a name"),
         (["synth", "../up"], r"\.\./up"),
         (["synth", "small", "--tasks", "6"], "exists already"),
-        (["synth", "x", "--domains", "moon"], "moon"),
+        (["synth", "x", "--domains", "moon"], "no domain 'moon'.*mocktrial synth --list-domains"),
+        (["synth", "x", "--domains", "vet,clinc"], "no domain 'clinc'.*clinic"),
+        (["synth", "x", "--plain", "--personas", "people.jsonl"], "leave out --plain"),
+        (["synth", "x", "--personas", "people.jsonl"], "people.jsonl"),
         (["synth"], "no name.*--out"),
         (["synth", "x", "--teacher", "nobody"], "'nobody'.*procedural"),
         (["report"], "mocktrial report --dataset"),

@@ -31,7 +31,7 @@ from mocktrial.envs.store import Ledger
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.synth.generate import generate
+from mocktrial.synth.production.generate import generate
 from mocktrial.training.config import KtoConfig, TrainConfig, Verb
 from mocktrial.training.records import records_of
 from mocktrial.training.run import example_of

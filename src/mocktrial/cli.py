@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +20,10 @@ from rich.table import Table
 
 from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import MocktrialError, UsageError
+
+if TYPE_CHECKING:
+    from mocktrial.synth.production.produce import Job
+    from mocktrial.synth.production.units import Style
 
 app = typer.Typer(
     name="mocktrial",
@@ -61,43 +65,83 @@ def synth(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of datasets; without NAME the dataset's own.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")] = 1,
-    domains: Annotated[str, typer.Option(help="Only these, separated by commas.")] = "",
-    teacher: Annotated[str, typer.Option(help="Who invents worlds and goals.")] = "procedural",
+    domains: Annotated[str, typer.Option(help="Only these, separated by commas; see --list-domains.")] = "",
+    list_domains: Annotated[bool, typer.Option("--list-domains", help="Print all domains by sector.")] = False,
     gap: Annotated[bool, typer.Option("--gap/--no-gap", help="Hide facts; --no-gap makes the control set.")] = True,
-    per_world: Annotated[int, typer.Option(min=1, help="Tasks of one world at most.")] = 100,
+    plain: Annotated[bool, typer.Option("--plain", help="The goals' own words, no personas' voices.")] = False,
+    personas: Annotated[Path | None, typer.Option(help="JSONL of personas that speak, in turn.")] = None,
+    per_world: Annotated[int | None, typer.Option(min=1, help="Tasks of a world at most; else by --tasks.")] = None,
     max_calls: Annotated[int | None, typer.Option(min=1, help="Easier tasks: so many gold calls at most.")] = None,
+    distractors: Annotated[int, typer.Option(min=0, help="So many tools of other worlds in each.")] = 0,
+    scramble: Annotated[bool, typer.Option("--scramble", help="Opaque names for tools and arguments.")] = False,
+    reword: Annotated[bool, typer.Option("--reword", help="Tools described in other words.")] = False,
+    teacher: Annotated[str, typer.Option(help="Who invents worlds: procedural or openai:MODEL.")] = "procedural",
+    rewrite: Annotated[str, typer.Option(help="openai:MODEL rewords the instructions.")] = "",
+    base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Budget of teacher and of rewriter, each.")] = None,
+    teacher_retries: Annotated[int, typer.Option(min=0, help="Times an answer is sent back.")] = 3,
+    teacher_concurrency: Annotated[int, typer.Option(min=1, help="Requests to a model at a time.")] = 8,
     ray: Annotated[str, typer.Option(help="Make units on this Ray cluster; 'local' starts one.")] = "",
     preview: Annotated[int, typer.Option(min=0, help="Print so many tasks of each family; nothing is written.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Generate a dataset of proved tasks. Stopped or killed, the same command goes on."""
-    from mocktrial.envs.dataset import dataset_folder, digest
-    from mocktrial.synth.preview import preview_tasks
-    from mocktrial.synth.produce import Job, produce
-    from mocktrial.synth.sources import source_of
+    from mocktrial.envs.dataset import dataset_folder
+    from mocktrial.synth.production.models import Chosen, open_models
+    from mocktrial.synth.production.preview import preview_tasks
+    from mocktrial.synth.production.produce import Job, world_share
+    from mocktrial.synth.sources import domains_of, sectors
 
-    chosen = tuple(part.strip() for part in domains.split(",") if part.strip())
-    job = Job(source_of(teacher, chosen, seed), seed, per_world, gap=gap, max_calls=max_calls)
-    if preview:
-        for text in preview_tasks(job, preview):
-            typer.echo(text)
+    if list_domains:
+        _print({sector: names if as_json else ", ".join(names) for sector, names in sectors().items()}, as_json)
         return
-    if name is None and out is None:
+    named = domains_of([part.strip() for part in domains.split(",") if part.strip()])
+    chosen = Chosen(teacher, named, rewrite, base_url, max_tokens, teacher_retries, teacher_concurrency)
+    folder = dataset_folder(out or Path("datasets"), name) if name else out
+    style = _style(plain, personas, seed, distractors=distractors, scramble=scramble, reword=reword)
+    if not preview and folder is None:
         raise UsageError("no name for the dataset", hint="mocktrial synth NAME, or --out FOLDER")
-    folder = dataset_folder(out or Path("datasets"), name) if name else out or Path()
+    with open_models(chosen, seed, folder) as models:
+        job = Job(models.source, seed, per_world or world_share(tasks), gap, max_calls, style, models.reworder)
+        if preview:
+            for text in preview_tasks(job, preview):
+                typer.echo(text)
+        elif folder:
+            if chosen.model and (workers > 1 or ray):
+                typer.echo("mocktrial: with a model, units are made in one process", err=True)
+                workers, ray = 1, ""
+            _produce(
+                job, tasks, folder, as_json, domains=named, workers=workers, ray=ray, paid=models.paid
+            )  # fmt: skip
+
+
+def _style(plain: bool, personas: Path | None, seed: int, **knobs: Any) -> Style:
+    from mocktrial.synth.production.units import Style
+    from mocktrial.synth.sources import MAX_PERSONAS, listed_personas
+
+    if plain and personas:
+        raise UsageError("--plain has no personas", hint="leave out --plain or --personas")
+    listed = listed_personas(personas, seed) if personas else ()
+    if len(listed) == MAX_PERSONAS:
+        typer.echo(f"mocktrial: {personas}: the first {MAX_PERSONAS} personas are used, no more", err=True)
+    return Style(voices=not plain, personas=listed, **knobs)
+
+
+def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) -> None:
+    from mocktrial.envs.dataset import digest
+    from mocktrial.synth.production.produce import produce
+
     start = time.monotonic()
     try:
         with progress("generating and proving", tasks) as advance:
-            made = produce(
-                job, tasks, folder,
-                domains=chosen, workers=workers, ray=ray,
-                progress=lambda taken: advance(taken, ""),
-            )  # fmt: skip
+            made = produce(job, tasks, folder, progress=lambda taken: advance(taken, ""), **options)
     except KeyboardInterrupt:
         typer.echo("mocktrial: stopped; what is made is kept, the same command goes on with it", err=True)
         raise typer.Exit(130) from None
     figures = made.figures(time.monotonic() - start)
     _print({"dataset": str(folder), "digest": digest(folder), **figures}, as_json)
+    if figures["tasks"] < tasks:
+        typer.echo(f"mocktrial: {figures['tasks']} of {tasks} tasks: the budget of tokens is spent", err=True)
 
 
 @app.command(epilog="Example: mocktrial validate datasets/clinics --workers 2")
@@ -108,7 +152,7 @@ def validate(
 ) -> None:
     """Prove a dataset again, every task and every world, and audit it: leaks, duplicates, splits."""
     from mocktrial.envs.streaming import open_folder
-    from mocktrial.synth.validate import validate as audit
+    from mocktrial.synth.audit.validate import validate as audit
 
     opened = open_folder(dataset)
     start = time.monotonic()
@@ -209,7 +253,7 @@ def report(
 def _report_dataset(folders: list[Path], html: Path | None, as_json: bool) -> None:
     from mocktrial.envs.report import print_dataset, write_dataset_html
     from mocktrial.envs.streaming import open_folder
-    from mocktrial.synth.diversity import report_datasets
+    from mocktrial.synth.audit.diversity import report_datasets
 
     built = report_datasets([open_folder(folder) for folder in folders])
     if as_json:

@@ -34,9 +34,9 @@ from mocktrial.synth.compose.rows import table_recipes
 from mocktrial.synth.compose.scene import GoalData, Scene
 from mocktrial.synth.compose.thing_goals import thing_goals
 from mocktrial.synth.compose.tools import Maker, table_of_thing, thing_ops
-from mocktrial.synth.goals import Goal, Goals
+from mocktrial.synth.form.goals import Goal, Goals
+from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.kits import kit_names, load_kit
-from mocktrial.synth.recipes import RowRecipe
 
 _START = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - virtual time has no zone
 _DAYS = 500  # over which worlds' first days are spread
@@ -53,9 +53,14 @@ class Composer:
     def name(self) -> str:
         return "kits"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the kits that take turns."""
+        return self.kits or tuple(kit_names())
+
     def blueprint(self, number: int) -> Blueprint:
         """World `number`."""
-        names = self.kits or tuple(kit_names())
+        names = self.names
         kit_name = names[number % len(names)]
         chance = random.Random(derive(self.seed, "compose", kit_name, number))
         design = draw_design(kit_name, load_kit(kit_name), chance, taken=RESERVED)

@@ -1,4 +1,4 @@
-"""How to fill the tables of a design: a `RowRecipe` for the one row generator of all domains (`synth.rows`).
+"""How to fill the tables of a design: a `RowRecipe` for the one row generator of all domains (`synth.plan.rows`).
 
 Names are chosen here, at composing, so that some people share a first name (a request for "Ann" then fits two).
 """

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from mocktrial.mocktools.spec import ColumnType, Frozen
-from mocktrial.synth.goals import FactKind
-from mocktrial.synth.templates import Manner
+from mocktrial.synth.form.goals import FactKind
+from mocktrial.synth.form.templates import Manner
 
 
 def _one_line(text: str) -> str:

@@ -21,10 +21,10 @@ from mocktrial.mocktools.errors import MocktrialError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.mocktools.world import World
-from mocktrial.synth.goals import Goal
-from mocktrial.synth.planning import Unplannable
-from mocktrial.synth.prove import prove
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.form.goals import Goal
+from mocktrial.synth.plan.planning import Unplannable
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.proof.prove import prove
 from mocktrial.synth.teacher.answers import (
     ConstraintAnswer,
     ConstraintsAnswer,

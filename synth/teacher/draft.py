@@ -16,9 +16,9 @@ from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Persona
 from mocktrial.mocktools.spec import Column, Table, Toolkit, ToolSpec, WorldSpec
 from mocktrial.synth.blueprint import Blueprint
-from mocktrial.synth.goals import Goal, Goals
-from mocktrial.synth.recipes import RowRecipe, TableRecipe
-from mocktrial.synth.rows import make_world
+from mocktrial.synth.form.goals import Goal, Goals
+from mocktrial.synth.form.recipes import RowRecipe, TableRecipe
+from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.teacher.answers import (
     CallAnswer,
     ConstraintAnswer,

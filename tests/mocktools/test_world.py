@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mocktrial.mocktools.errors import ToolFailure
+from mocktrial.mocktools.given import parse_arguments
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.mocktools.world import MAX_RESULT_BYTES, World, parse_arguments
+from mocktrial.mocktools.world import MAX_RESULT_BYTES, World
 from tests.support.desk import desk_image, desk_spec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mocktrial.envs.dataset import Dataset
-from mocktrial.synth.generate import generate
+from mocktrial.synth.production.generate import generate
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mocktrial.mocktools.arguments import ArgumentSource
 from mocktrial.mocktools.world import World
-from mocktrial.synth.choosing import Unplannable, agreeing, at, choose_row, rows_of
-from mocktrial.synth.stage import START, Stage
-from mocktrial.synth.steps import Filter, StepSource
+from mocktrial.synth.form.steps import Filter, StepSource
+from mocktrial.synth.plan.choosing import Unplannable, agreeing, at, choose_row, rows_of
+from mocktrial.synth.plan.stage import START, Stage
 from tests.support.inn import inn_image
 
 ROWS = st.lists(

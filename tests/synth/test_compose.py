@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.image import compile_world
+from mocktrial.synth.audit.structure import world_structure
 from mocktrial.synth.blueprint import Blueprint
 from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.compose.design import pluralise, snake, with_article
 from mocktrial.synth.compose.joining import joined, renamed
-from mocktrial.synth.goals import Goal
+from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.kits import kit_names
-from mocktrial.synth.planning import Unplannable
-from mocktrial.synth.prove import prove
-from mocktrial.synth.rows import make_world
-from mocktrial.synth.structure import world_structure
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.plan.planning import Unplannable
+from mocktrial.synth.plan.rows import make_world
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.proof.prove import prove
 
 SEED = 5
 

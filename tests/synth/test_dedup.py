@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mocktrial.envs.dataset import Dataset
 from mocktrial.envs.task import Task
-from mocktrial.synth.dedup import Duplicates, grams, normalised, sample_of
+from mocktrial.synth.audit.dedup import Duplicates, grams, normalised, sample_of
 
 BEFORE = ("Please, ", "Hi there! Could you please ", "Hello, would you mind: ", "Good morning. I'd like you to ")
 AFTER = (" Thanks!", " Thank you so much.", ", if possible", " Many thanks in advance")

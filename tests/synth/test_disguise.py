@@ -16,10 +16,10 @@ from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import Give, Require, ToolSpec
 from mocktrial.synth.blueprint import Blueprint, CallTemplate, Goals, load_blueprint, shipped_domains
 from mocktrial.synth.disguise import disguise, distract, reword, scramble
-from mocktrial.synth.planning import Unplannable
-from mocktrial.synth.prove import prove
-from mocktrial.synth.rows import make_world
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.plan.planning import Unplannable
+from mocktrial.synth.plan.rows import make_world
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.proof.prove import prove
 
 DOMAINS = shipped_domains()
 

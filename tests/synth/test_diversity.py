@@ -12,8 +12,8 @@ from mocktrial.envs.report import Bars, DatasetReport, Measure, write_dataset_ht
 from mocktrial.envs.streaming import open_folder
 from mocktrial.envs.task import Fact, Task
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.diversity import clusters, mean_distance, pattern, report_datasets
-from mocktrial.synth.leaks import leaks, static_texts
+from mocktrial.synth.audit.diversity import clusters, mean_distance, pattern, report_datasets
+from mocktrial.synth.audit.leaks import leaks, static_texts
 
 
 def worded(task: Task, instruction: str, *facts: Fact) -> Task:

@@ -16,9 +16,9 @@ from mocktrial.envs.users.base import says
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import fold, same
 from mocktrial.synth.blueprint import Blueprint, Goal, Goals, RowRecipe, load_blueprint
-from mocktrial.synth.generate import generate
-from mocktrial.synth.planning import carry_out
-from mocktrial.synth.produce import Job, collect
+from mocktrial.synth.plan.planning import carry_out
+from mocktrial.synth.production.generate import generate
+from mocktrial.synth.production.produce import Job, collect
 from tests.support.home import GOAL, home
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from mocktrial.agents.scripted import truth
 from mocktrial.envs.task import Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Value
-from mocktrial.synth.paraphrase import reordered
-from mocktrial.synth.variants import Scene
+from mocktrial.synth.proof.paraphrase import reordered
+from mocktrial.synth.proof.variants import Scene
 from tests.support.desk import desk_task
 
 ASK = Ask(ask=("days",), text="For how many days?")

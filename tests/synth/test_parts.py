@@ -9,7 +9,7 @@ import pytest
 
 from mocktrial.envs.dataset import Recipe
 from mocktrial.mocktools.errors import UsageError
-from mocktrial.synth.parts import Parts, open_parts
+from mocktrial.synth.production.parts import Parts, open_parts
 
 RECIPE = Recipe(seed=3, count=6)
 

@@ -10,11 +10,11 @@ from mocktrial.envs.rubric import AskCriterion, CallCriterion
 from mocktrial.envs.task import Ask, Call, Confirm, Finish, FromStep, Persona, Task, Value
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.synth.blueprint import Goal
-from mocktrial.synth.difficulty import difficulty_of
-from mocktrial.synth.planning import Unplannable, carry_out, run_plan
-from mocktrial.synth.prove import prove
-from mocktrial.synth.stage import Stage
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.plan.difficulty import difficulty_of
+from mocktrial.synth.plan.planning import Unplannable, carry_out, run_plan
+from mocktrial.synth.plan.stage import Stage
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.proof.prove import prove
 from tests.support.inn import inn, inn_goal, inn_image
 
 GOALS = [goal.id for goal in inn().goals.goals]

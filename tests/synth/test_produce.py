@@ -13,15 +13,23 @@ from pathlib import Path
 import pytest
 
 from mocktrial.envs.dataset import digest, load_dataset
+from mocktrial.envs.task import Call, Persona, Task
+from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.blueprint import ShippedDomains
-from mocktrial.synth.produce import Job, produce
-from mocktrial.synth.units import make_unit
+from mocktrial.synth.compose.composer import Composer
+from mocktrial.synth.production.preview import preview_tasks
+from mocktrial.synth.production.produce import Job, produce
+from mocktrial.synth.production.units import Style, Unit, make_unit
+from mocktrial.synth.sources import source_of
 
+KITS = ("vet", "clinic", "food_bank")
+STYLE = Style(voices=True, distractors=3, scramble=True, reword=True)
 JOB = Job(ShippedDomains(("depot",)), seed=3, per_world=4)
 COUNT = 28
 COMMAND = [
     sys.executable, "-m", "mocktrial.cli", "synth", "--tasks", str(COUNT), "--seed", "3", "--per-world", "4",
-    "--domains", "depot",
+    "--domains", "depot", "--plain",
 ]  # fmt: skip
 
 
@@ -149,7 +157,7 @@ def test_a_world_that_breaks_its_contract_is_dropped_whole(monkeypatch: pytest.M
             good = super().blueprint(number)
             return good.model_copy(update={"world": change(good.world)})
 
-    def change(world):  # type: ignore[no-untyped-def]
+    def change(world: WorldSpec) -> WorldSpec:
         kit = world.toolkits[0]
         table = kit.tables[0].model_copy(update={"checks": ("1 = 0",)})
         kits = (kit.model_copy(update={"tables": (table, *kit.tables[1:])}), *world.toolkits[1:])
@@ -159,3 +167,92 @@ def test_a_world_that_breaks_its_contract_is_dropped_whole(monkeypatch: pytest.M
     assert unit.image is None
     assert unit.pairs == ()
     assert next(iter(unit.dropped)).startswith("world: ")
+
+
+# Kits, voices and disguises
+
+
+def test_kits_voices_and_disguises_give_the_same_bytes_on_any_number_of_workers(tmp_path: Path) -> None:
+    job = Job(source_of(domains=KITS, seed=3), seed=3, per_world=4, style=STYLE)
+    for workers in (1, 2):
+        produce(job, 12, tmp_path / str(workers), domains=KITS, workers=workers)
+    assert digest(tmp_path / "1") == digest(tmp_path / "2")
+    dataset = load_dataset(tmp_path / "1")
+    assert {task.domain for task in dataset.tasks} == {"vet", "clinic", "food-bank"}
+    assert dataset.recipe.domains == KITS
+    assert (dataset.recipe.voices, dataset.recipe.scramble, dataset.recipe.distractors) == (True, True, 3)
+    names = [tool.name for spec in dataset.worlds.values() for tool in spec.tools()]
+    assert all(name.startswith("tool_") for name in names)
+    bare = make_unit(job.source, 0, 3, 0).spec
+    assert bare is not None
+    assert len(list(dataset.worlds["vet-0"].tools())) == len(list(bare.tools())) + 3
+
+
+def test_another_style_is_another_recipe(tmp_path: Path) -> None:
+    def stop(taken: int) -> None:
+        if taken:
+            raise KeyboardInterrupt
+
+    source = Composer(3, ("vet",))
+    with pytest.raises(KeyboardInterrupt):
+        produce(Job(source, 3, 2, style=Style(voices=True)), 4, tmp_path / "set", domains=("vet",), progress=stop)
+    listed = (Persona(name="Ada"),)
+    for style, says in (
+        (Style(), "voices True, now False"),
+        (Style(voices=True, distractors=1), "distractors 0, now 1"),
+        (Style(voices=True, personas=listed), "personas '', now '"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            produce(Job(source, 3, 2, style=style), 4, tmp_path / "set", domains=("vet",))
+    with pytest.raises(UsageError, match="domains"):
+        produce(Job(Composer(3, ("law",)), 3, 2, style=Style(voices=True)), 4, tmp_path / "set", domains=("law",))
+
+
+def by_seed(unit: Unit) -> dict[int, Task]:
+    return {task.seed: task for task, _ in unit.pairs}
+
+
+def test_the_control_set_is_the_same_tasks_told_whole() -> None:
+    gap, control = (
+        by_seed(make_unit(Composer(7), 3, 7, 24, gap=gap, style=Style(voices=True))) for gap in (True, False)
+    )
+    both = sorted(set(gap) & set(control))
+    assert len(both) >= 22
+    assert any(gap[seed].hidden() for seed in both)
+    for seed in both:
+        task, told = gap[seed], control[seed]
+        assert not told.hidden()
+        assert (task.goal, task.persona, task.difficulty) == (told.goal, told.persona, told.difficulty)
+        assert [fact.value for fact in task.facts] == [fact.value for fact in told.facts]
+        assert [s.call for s in task.gold if isinstance(s, Call)] == [s.call for s in told.gold if isinstance(s, Call)]
+        if task.hidden():
+            assert task.instruction != told.instruction
+
+
+def test_voices_speak_for_the_worlds_roles_or_for_a_list_in_turn() -> None:
+    source = Composer(3, ("vet",))
+    roles = {persona.occupation for persona in source.blueprint(0).goals.personas}
+    plain, voiced = (make_unit(source, 0, 3, 12, style=Style(voices=voices)) for voices in (False, True))
+    assert {task.persona.occupation for task, _ in voiced.pairs} <= roles
+    assert len({task.persona.name for task, _ in voiced.pairs}) >= 8
+    words = [task.instruction for task, _ in voiced.pairs]
+    assert sum(word not in {task.instruction for task, _ in plain.pairs} for word in words) >= 8
+    listed = tuple(Persona(name=name, occupation="juggler") for name in ("Ada", "Ben", "Cy", "Di", "Eve"))
+    units = [make_unit(source, number, 3, 4, style=Style(voices=True, personas=listed)) for number in range(2)]
+    spoke = [task.persona.name for unit in units for task, _ in unit.pairs]
+    assert spoke == ["Ada", "Ben", "Cy", "Di", "Eve", "Ada", "Ben", "Cy"]
+
+
+def test_a_world_gives_many_goals_and_loses_few_drafts() -> None:
+    unit = make_unit(Composer(7), 2, 7, 60)
+    assert len(unit.pairs) == 60
+    assert len({task.provenance["goal"] for task, _ in unit.pairs}) >= 30
+    assert sum(unit.dropped.values()) < 60
+
+
+def test_preview_prints_each_family_of_the_kits() -> None:
+    text = "\n".join(preview_tasks(Job(Composer(3), 3, 24, style=Style(voices=True)), 1))
+    families = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
+    assert families == ["faulty", "impossible", "injected", "math", "no_tool", "policy", "search", "tool_use"]
+    assert text.count("  who:    ") == text.count("  user:   ") == len(families)
+    assert "fault:  call 1 of" in text

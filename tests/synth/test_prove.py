@@ -20,8 +20,8 @@ from mocktrial.envs.rubric import (
 )
 from mocktrial.envs.task import Ask, Call, Finish, FromStep, GoldStep, Task, Value
 from mocktrial.mocktools.faults import Fault
-from mocktrial.synth.prove import MIN_MUTANTS, prove
-from mocktrial.synth.variants import OPERATORS
+from mocktrial.synth.proof.prove import MIN_MUTANTS, prove
+from mocktrial.synth.proof.variants import OPERATORS
 from tests.support.desk import desk_image, desk_task
 
 
@@ -250,7 +250,7 @@ def test_what_ends_like_the_gold_plan_is_no_mutant() -> None:
 
 
 def test_a_task_with_few_mutants_does_not_ship(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mocktrial.synth.prove.MIN_MUTANTS", 500)
+    monkeypatch.setattr("mocktrial.synth.proof.prove.MIN_MUTANTS", 500)
     assert any(failure.startswith("mutants: only ") for failure in prove(desk_task(), desk_image()).failures)
 
 

@@ -10,7 +10,7 @@ import pytest
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.synth.blueprint import Blueprint, RowRecipe, load_blueprint, shipped_domains
-from mocktrial.synth.rows import make_world
+from mocktrial.synth.plan.rows import make_world
 
 
 def with_rows(recipe: dict[str, Any], domain: str = "depot") -> Blueprint:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.synth.audit.canonical import canonical
+from mocktrial.synth.audit.sqlwords import words
+from mocktrial.synth.audit.structure import tool_identity, tool_structure, world_structure
 from mocktrial.synth.blueprint import load_blueprint, shipped_domains
-from mocktrial.synth.canonical import canonical
-from mocktrial.synth.sqlwords import words
-from mocktrial.synth.structure import tool_identity, tool_structure, world_structure
 
 WORDS = re.compile(r"'(?:[^']|'')*'|[:\w]+|\W")
 

@@ -14,16 +14,16 @@ from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.image import compile_world
 from mocktrial.synth.blueprint import Blueprint
-from mocktrial.synth.prove import prove
-from mocktrial.synth.rows import make_world
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.plan.rows import make_world
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.production.units import make_unit
+from mocktrial.synth.proof.prove import prove
 from mocktrial.synth.teacher import steps
 from mocktrial.synth.teacher.draft import Draft
 from mocktrial.synth.teacher.errors import BudgetSpent, GivenUp, Stopped
 from mocktrial.synth.teacher.ledger import Entry, TokenLedger
 from mocktrial.synth.teacher.prompts import example, prompt_of
 from mocktrial.synth.teacher.source import LEDGER, make_teacher
-from mocktrial.synth.units import make_unit
 from tests.support.endpoint import Endpoint, Raw, Request, message, refuse
 from tests.support.teacher import STEPS, Model, goals_of, good, person, sent, spoiled, step_of, teach, teacher_at
 

@@ -6,7 +6,7 @@ import pytest
 
 from mocktrial.envs.rubric import CallCriterion, StateCriterion, TellCriterion
 from mocktrial.mocktools.errors import SpecError
-from mocktrial.synth.templates import choose, fill, fill_criterion, instruct, speak, sql_names
+from mocktrial.synth.form.templates import choose, fill, fill_criterion, instruct, speak, sql_names
 
 SPOKEN = {"who": "Ann", "field": "eye", "day": "Monday"}
 TEMPLATE = "Book {who} with [the {field} doctor|a doctor][ on {day}]."

@@ -10,11 +10,11 @@ from mocktrial.envs.task import Fact, Task
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.blueprint import Goal, load_blueprint
-from mocktrial.synth.planning import Unplannable, run_plan
-from mocktrial.synth.stage import Stage
-from mocktrial.synth.steps import CallTemplate
-from mocktrial.synth.tasks import make_task
-from mocktrial.synth.underspecify import Uses, names_used, telling_alternatives
+from mocktrial.synth.form.steps import CallTemplate
+from mocktrial.synth.plan.planning import Unplannable, run_plan
+from mocktrial.synth.plan.stage import Stage
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.plan.underspecify import Uses, names_used, telling_alternatives
 from tests.support.home import GOAL, home
 from tests.support.inn import inn_goal, inn_image
 

@@ -13,8 +13,8 @@ import pytest
 from mocktrial.envs.dataset import load_dataset
 from mocktrial.envs.streaming import open_folder
 from mocktrial.mocktools.errors import SpecError, UsageError
-from mocktrial.synth.generate import generate
-from mocktrial.synth.validate import validate
+from mocktrial.synth.audit.validate import validate
+from mocktrial.synth.production.generate import generate
 
 Rows = list[dict[str, Any]]
 

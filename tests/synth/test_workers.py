@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 
 from mocktrial.mocktools.errors import NoResult, SpecError, UsageError
-from mocktrial.synth.workers import map_in_order, units_in_order
+from mocktrial.synth.production.workers import map_in_order, units_in_order
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mocktrial.envs.figures import group
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.structure import tool_identity, tool_structure, world_structure
+from mocktrial.synth.audit.structure import tool_identity, tool_structure, world_structure
 
 _KEYS = (
     "tasks", "worlds", "tools", "distinct_tools", "world_structures", "tool_structures", "gold_pass", "null_pass",

@@ -77,17 +77,15 @@ def null(scene: Scene) -> Iterator[Variant]:
 
 
 def refuse(scene: Scene) -> Iterator[Variant]:
-    yield scene.variant("nothing", "refusing", [(-1, Finish(finish=_REFUSAL))])
-    if scene.asks():
-        yield scene.variant("nothing", "asking and refusing", [*scene.asks(), (-1, Finish(finish=_REFUSAL))])
+    """Asking, so that only the acts are missing, and then refusing."""
+    name = "asking and refusing" if scene.asks() else "refusing"
+    yield scene.variant("nothing", name, [*scene.asks(), (-1, Finish(finish=_REFUSAL))])
 
 
 def say_only(scene: Scene) -> Iterator[Variant]:
-    yield scene.variant("nothing", "the last words alone", scene.gold[-1:])
-
-
-def ask_only(scene: Scene) -> Iterator[Variant]:
-    yield scene.variant("nothing", "the questions and the last words alone", [*scene.asks(), scene.gold[-1]])
+    """The last words without the acts; asking first, so that nothing else is missing."""
+    name = "the questions and the last words alone" if scene.asks() else "the last words alone"
+    yield scene.variant("nothing", name, [*scene.asks(), scene.gold[-1]])
 
 
 def leave_out_call(scene: Scene) -> Iterator[Variant]:
@@ -112,12 +110,12 @@ def leave_out_words(scene: Scene) -> Iterator[Variant]:
 
 
 def stop_early(scene: Scene) -> Iterator[Variant]:
-    """The last words right after the first calls, all that comes before them included."""
+    """The last words halfway. What comes after the half is left out whole."""
     calls = scene.calls()
-    for number, step in calls[:-1]:
-        if any(later.subgoal for n, later in calls if n > number):
-            steps = [*scene.gold[: number + 1], scene.gold[-1]]
-            yield scene.variant("left-out", f"stopping after {step.call}", steps)
+    halves = [number for number, _ in calls[:-1] if any(later.subgoal for n, later in calls if n > number)]
+    for number in halves[len(halves) // 2 :][:1]:
+        steps = [*scene.gold[: number + 1], scene.gold[-1]]
+        yield scene.variant("left-out", f"stopping at step {number}", steps)
 
 
 def wrong_fact(scene: Scene) -> Iterator[Variant]:
@@ -227,7 +225,7 @@ Operator = Callable[[Scene], Iterator[Variant]]
 OPERATORS: dict[str, Operator] = {
     operator.__name__: operator
     for operator in (
-        null, refuse, say_only, ask_only, leave_out_call, leave_out_subgoal, leave_out_words, stop_early, wrong_fact,
+        null, refuse, say_only, leave_out_call, leave_out_subgoal, leave_out_words, stop_early, wrong_fact,
         wrong_value, wrong_row, wrong_answer, swap_arguments, guess_right, guess_wrong, no_confirm, stray_write,
         follow_order, repeat_write, spam, take_fault, call_blindly,
     )

@@ -16,16 +16,16 @@ from typing import Any
 
 from mocktrial.envs.task import Fact, GoldStep, Persona, Task
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.synth.choosing import Unplannable
-from mocktrial.synth.difficulty import branching, distractors
-from mocktrial.synth.goals import FactTemplate, Goal
-from mocktrial.synth.golden import GoldWriter, subgoal_of
-from mocktrial.synth.planning import PlannedCall, PlanRun, alternatives_of, bind, carry_out, run_more, run_plan
-from mocktrial.synth.rubrics import build_rubric
-from mocktrial.synth.stage import Stage
-from mocktrial.synth.strays import has_writes, stray_write
-from mocktrial.synth.templates import fill, instruct, slots, speak
-from mocktrial.synth.underspecify import Uses, gives_away, readable, telling_alternatives
+from mocktrial.synth.form.goals import FactTemplate, Goal
+from mocktrial.synth.form.templates import fill, instruct, slots, speak
+from mocktrial.synth.plan.choosing import Unplannable
+from mocktrial.synth.plan.difficulty import branching, distractors
+from mocktrial.synth.plan.golden import GoldWriter, subgoal_of
+from mocktrial.synth.plan.planning import PlannedCall, PlanRun, alternatives_of, bind, carry_out, run_more, run_plan
+from mocktrial.synth.plan.rubrics import build_rubric
+from mocktrial.synth.plan.stage import Stage
+from mocktrial.synth.plan.strays import has_writes, stray_write
+from mocktrial.synth.plan.underspecify import Uses, gives_away, readable, telling_alternatives
 from mocktrial.synth.voice.speech import realise
 
 MAX_ALTERNATIVES = 3  # of a hidden fact; each is played in the proof

@@ -6,10 +6,11 @@
     reordered    the gold plan in another legal order passes
     all others   are mutants, each made by a named operator (`variants.OPERATORS`), and fail
 
-A mutant counts where the world shows that it is one: not the messages of an earlier play, and not an end like
-the gold plan's. Two plays end alike when they made the same net changes, said the same words, and were told,
-were given a yes and wrote in the same order; such a play is right, and no failure can hide behind the rule,
-since a play that differs in any of these and passes is one. A task with fewer than `MIN_MUTANTS` does not ship.
+A mutant counts where the world shows that it is one: not the messages of an earlier play, and not a success
+with an end like the gold plan's. Two plays end alike when they made the same net changes, said the same words,
+and were told, were given a yes and wrote in the same order; such a play is right, and no failure can hide behind
+the rule, since a play that differs in any of these and passes is one. A task with fewer than `MIN_MUTANTS` does
+not ship.
 
 Every variant is an episode in the same environment that agents meet, graded by the same code. A variant
 in which the environment itself breaks (`NoResult`) is a failure of the task.
@@ -35,14 +36,14 @@ from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.spec import ToolSpec
 from mocktrial.mocktools.values import same
-from mocktrial.synth.paraphrase import reordered
-from mocktrial.synth.rehearsal import Play, Rehearsal
-from mocktrial.synth.variants import OPERATORS, Operator, Scene, Variant, stray_after
+from mocktrial.synth.proof.paraphrase import reordered
+from mocktrial.synth.proof.rehearsal import Play, Rehearsal
+from mocktrial.synth.proof.variants import OPERATORS, Operator, Scene, Variant, stray_after
 
 MIN_MUTANTS = 8
-_SPARE = 4  # mutants drawn beyond those, since some turn out to be none
+_SPARE = 6  # mutants drawn beyond those, since some turn out to be none
 _EXTRA_READS = 3
-_SPAM = 6  # tools that the agent calls which calls all
+_SPAM = 3  # tools that the agent calls which calls all
 _STRAY_TRIES = 40  # generated writes, until enough of them change what the task leaves alone
 _PLANNED = ("stray_write", "follow_order", "no_confirm")  # wrong however they end
 
@@ -89,7 +90,7 @@ class _Trial:
         reads = self._harmless_reads()
         gold = self.stage.play_gold()
         self.counts["gold"] = 1
-        if not gold.grade.success:
+        if not gold.success:
             self.failures.append("gold: the gold plan fails")
             return
         scene = self._scene(gold)
@@ -126,7 +127,7 @@ class _Trial:
         if variant.kind == "reordered" and (play.results != gold.results or play.writes != gold.writes):
             return  # no legal order: some call gave something else
         self.counts[variant.kind] += 1
-        if not play.grade.success:
+        if not play.success:
             self.failures.append(f"{variant.kind}: {variant.name} fails")
 
     def _judge_mutants(self, variants: Sequence[Variant], plays: Sequence[Play], gold: Play) -> None:
@@ -135,17 +136,17 @@ class _Trial:
         seen = {gold.sent}
         for variant, play in zip(variants, plays, strict=True):
             if variant.kind == "left-out" or (variant.kind == "nothing" and idle):
-                for result in play.grade.criteria:
-                    unbroken.pop(result.id if not result.passed else "", None)
+                for name in play.unmet:
+                    unbroken.pop(name, None)
             refused = variant.taken is not None and _failed(play.results.get(variant.taken))
-            alike = play.ending == gold.ending and variant.operator not in _PLANNED
+            alike = play.success and play.ending == gold.ending and variant.operator not in _PLANNED
             if play.sent in seen or refused or alike:
                 continue
             seen.add(play.sent)
             self.counts[variant.kind] += 1
             self.made[variant.operator] += 1
-            self.killed[variant.operator] += not play.grade.success
-            if play.grade.success:
+            self.killed[variant.operator] += not play.success
+            if play.success:
                 self.failures.append(f"{variant.kind}: {variant.name} passes")
         self.failures += [f"left-out: {name} holds whichever call is left out" for name in unbroken]
         if self.task.rubric.forbidden and not self.counts["forbidden"]:

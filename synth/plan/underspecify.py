@@ -12,12 +12,12 @@ from typing import Any
 
 from mocktrial.envs.users.base import says
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth.choosing import Unplannable, Values
-from mocktrial.synth.goals import Goal
-from mocktrial.synth.planning import PlannedCall, PlanRun, run_plan
-from mocktrial.synth.stage import Stage
-from mocktrial.synth.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
-from mocktrial.synth.templates import sql_names
+from mocktrial.synth.form.goals import Goal
+from mocktrial.synth.form.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
+from mocktrial.synth.form.templates import sql_names
+from mocktrial.synth.plan.choosing import Unplannable, Values
+from mocktrial.synth.plan.planning import PlannedCall, PlanRun, run_plan
+from mocktrial.synth.plan.stage import Stage
 
 
 def names_used(template: CallTemplate) -> dict[str, tuple[str, ...]]:

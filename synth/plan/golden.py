@@ -13,12 +13,12 @@ from typing import Any
 
 from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Value
 from mocktrial.mocktools.values import same
-from mocktrial.synth.choosing import Unplannable
-from mocktrial.synth.goals import Goal
-from mocktrial.synth.planning import STEP_SLOT, PlannedCall, PlanRun
-from mocktrial.synth.steps import ComputeSource, FactSource
-from mocktrial.synth.templates import choose, fill
-from mocktrial.synth.underspecify import Uses
+from mocktrial.synth.form.goals import Goal
+from mocktrial.synth.form.steps import ComputeSource, FactSource
+from mocktrial.synth.form.templates import choose, fill
+from mocktrial.synth.plan.choosing import Unplannable
+from mocktrial.synth.plan.planning import STEP_SLOT, PlannedCall, PlanRun
+from mocktrial.synth.plan.underspecify import Uses
 
 MAX_WRONG = 3  # wrong results of a computation that the proof plays
 _LATER = ("ambiguous", "presupposition")  # kinds of facts that a look-up shows to be needed

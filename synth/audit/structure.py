@@ -18,8 +18,8 @@ from typing import Any
 
 from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec
 from mocktrial.mocktools.values import JSON, stable
-from mocktrial.synth.canonical import Edge, canonical
-from mocktrial.synth.sqlwords import Token, columns, words
+from mocktrial.synth.audit.canonical import Edge, canonical
+from mocktrial.synth.audit.sqlwords import Token, columns, words
 
 _SHAPE = ("type", "format")  # keys of a parameter's schema that are compared; of the rest, only that they are there
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mocktrial.envs.task import Call, Task
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.synth.planning import PlanRun
+from mocktrial.synth.plan.planning import PlanRun
 
 
 def difficulty_of(task: Task) -> dict[str, float]:

@@ -22,7 +22,7 @@ from mocktrial.envs.streaming import Folder
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import MissingExtra
 from mocktrial.mocktools.spec import ToolSpec
-from mocktrial.synth.dedup import PERMUTATIONS, grams, normalised, sketch
+from mocktrial.synth.audit.dedup import PERMUTATIONS, grams, normalised, sketch
 
 ALIKE = 0.7
 _BANDS = 32  # of four values: a pair alike by 0.7 meets in one of them in 999 cases of 1,000

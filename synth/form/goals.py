@@ -17,8 +17,8 @@ from mocktrial.envs.rubric import Criterion, ForbidCriterion
 from mocktrial.envs.task import Persona
 from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.spec import FileName, Frozen, Name
-from mocktrial.synth.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
-from mocktrial.synth.templates import Manner, slots, sql_names
+from mocktrial.synth.form.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
+from mocktrial.synth.form.templates import Manner, slots, sql_names
 
 MAX_CALLS = 12  # of a plan, each row of an `each` counted
 FactKind = Literal["missing", "vague", "ambiguous", "presupposition", "preference", "constraint"]

@@ -21,20 +21,22 @@ from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.writeset import Change
-from mocktrial.synth.variants import Variant
+from mocktrial.synth.proof.variants import Variant
 
 _T = TypeVar("_T")
+_WHOLE = ("extra-reads", "reordered", "nothing", "left-out")  # kinds of which more is asked than whether they fail
 
 
 @dataclass(frozen=True)
 class Play:
-    """How a variant went."""
+    """How a variant went. What only a whole grading shows is empty where the play failed and that was enough."""
 
-    grade: Grade
+    success: bool
     sent: tuple[str, ...]  # what the agent sent, without the ids of calls
-    ending: tuple[Any, ...]  # equal for plays that came to the same
     results: dict[int, Any]
-    writes: tuple[Change, ...]
+    unmet: tuple[str, ...] = ()  # criteria that do not hold
+    ending: tuple[Any, ...] = ()  # equal for plays that came to the same
+    writes: tuple[Change, ...] = ()
 
 
 @dataclass
@@ -147,12 +149,16 @@ class Rehearsal:
             self.task, variant.facts, dict(point.results), point.calls, variant.recovery, point.look, list(point.sent)
         )
         drive(player.follow(self.episode, variant.steps[start:]))
-        return self._ended(player)
+        return self._ended(player, whole=variant.kind in _WHOLE)
 
-    def _ended(self, player: _Prover) -> Play:
+    def _ended(self, player: _Prover, *, whole: bool = True) -> Play:
         self.episode.finish("finished")
+        sent = tuple(player.sent)
+        if not whole and not self.episode.succeeded():
+            return Play(False, sent, player.results)
         grade, writes = self.episode.graded()
-        return Play(grade, tuple(player.sent), _ending(self.episode, writes), player.results, writes)
+        unmet = tuple(result.id for result in grade.criteria if not result.passed)
+        return Play(grade.success, sent, player.results, unmet, _ending(self.episode, writes), writes)
 
 
 class _Remembering:

@@ -6,35 +6,40 @@ number of workers and however often the work was stopped and gone on with. Memor
 is on disk but for about 2 KB a task, against which later ones are compared.
 
 Raises `UsageError` where the source has no more tasks, the part folder is another recipe's or the disk
-refuses; a `KeyboardInterrupt` leaves a folder that the same call goes on with.
+refuses; a `KeyboardInterrupt` leaves a folder that the same call goes on with. Where a model's budget is
+spent, what is proved by then is the dataset; whatever else stops a model passes through.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from mocktrial.envs.dataset import Dataset, Recipe, card, world_text
-from mocktrial.envs.figures import figures
+from mocktrial.envs.figures import figures, group
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import UsageError
-from mocktrial.synth.audit import Audit, shapes_of
+from mocktrial.synth.audit.audit import Audit, shapes_of
+from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
+from mocktrial.synth.audit.leaks import leaks, static_texts
 from mocktrial.synth.blueprint import BlueprintSource
-from mocktrial.synth.dedup import Duplicates, Sample, sample_of
-from mocktrial.synth.leaks import leaks, static_texts
-from mocktrial.synth.parts import Parts, open_parts, totals
-from mocktrial.synth.units import Unit, make_unit
-from mocktrial.synth.workers import units_in_order
+from mocktrial.synth.production.parts import Parts, open_parts, totals
+from mocktrial.synth.production.units import Reworder, Style, Unit, make_unit
+from mocktrial.synth.production.workers import units_in_order
+from mocktrial.synth.teacher.errors import BudgetSpent
 
-PER_WORLD = 100
+_WORLDS = 20  # so many worlds share the tasks of a dataset, or more
+_SHARE = (10, 100)  # tasks of a world, least and most
 _BARREN = 12  # units in a row that give nothing before the source counts as exhausted
 _DECIDING = ("apsw", "mimesis", "pydantic", "rapidfuzz", "rensa")  # packages whose version can change the bytes
 _REASONS = 60  # of dropped drafts that the recipe lists, most frequent first
@@ -44,28 +49,49 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What makes the units, apart from their number. Picklable."""
+    """What makes the units, apart from their number. Picklable, but for models at an endpoint."""
 
     source: BlueprintSource
     seed: int
     per_world: int
     gap: bool = True
     max_calls: int | None = None
+    style: Style = Style()  # noqa: RUF009  frozen
+    reworder: Reworder | None = None
 
     def unit(self, number: int) -> Unit:
         return make_unit(
-            self.source, number, self.seed, self.per_world, gap=self.gap, max_calls=self.max_calls
+            self.source, number, self.seed, self.per_world, gap=self.gap, max_calls=self.max_calls,
+            style=self.style, reworder=self.reworder,
         )  # fmt: skip
 
     def __call__(self, number: int) -> Lines:
         return _lines(self.unit(number))
 
     def recipe(self, count: int, domains: tuple[str, ...] = ()) -> Recipe:
+        style = self.style
+        listed = "\n".join(persona.model_dump_json() for persona in style.personas)
         return Recipe(
             generator=self.source.name, seed=self.seed, count=count, per_world=self.per_world,
             max_calls=self.max_calls or 0, gap=self.gap, domains=domains,
+            voices=style.voices, personas=hashlib.sha256(listed.encode()).hexdigest()[:16] if listed else "",
+            distractors=style.distractors, scramble=style.scramble, reword=style.reword,
+            rewrite=self.reworder.name if self.reworder else "",
             versions={item: version(item) for item in _DECIDING},
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A model at work for a dataset: its ledger in the part folder, and what it has cost for so many tasks."""
+
+    name: str  # "teacher" or "rewrite"
+    ledger: Path
+    cost: Callable[[int], dict[str, Any]]
+
+    def keep(self, folder: Path) -> None:
+        """Copy the ledger beside the dataset `folder`: it is no part of it, and the part folder is going to go."""
+        shutil.copyfile(self.ledger, folder.with_name(f"{folder.name}.{self.ledger.name}"))
 
 
 @dataclass(frozen=True)
@@ -87,6 +113,7 @@ class Lines:
     world: bytes
     tasks: tuple[Line, ...]
     dropped: dict[str, int]
+    reworded: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -122,6 +149,11 @@ class _Taker:
             )
 
 
+def world_share(count: int) -> int:
+    """Tasks of a world at most where nobody says: enough worlds for variety, enough tasks for the world's cost."""
+    return min(count, max(_SHARE[0], min(_SHARE[1], count // _WORLDS)))
+
+
 def collect(job: Job, count: int, *, name: str, domains: tuple[str, ...] = (), progress: Progress) -> Dataset:
     """`count` proved tasks in memory."""
     taker, dropped = _Taker(count), Counter[str]()
@@ -150,9 +182,13 @@ def produce(
     domains: tuple[str, ...] = (),
     workers: int = 1,
     ray: str = "",
+    paid: Sequence[Paid] = (),
     progress: Progress = lambda taken: None,
 ) -> Audit:
-    """Write `count` proved tasks to `folder`, or go on with what was begun there. Its `Audit` is free of findings."""
+    """Write `count` proved tasks to `folder`, or go on with what was begun there. Its `Audit` is free of findings.
+
+    There are fewer only where the budget of a model (`paid`) is spent; the recipe says so.
+    """
     recipe = job.recipe(count, domains)
     with open_parts(folder, recipe) as parts:
         taker = _Taker(count)
@@ -167,11 +203,19 @@ def produce(
                     taker.check(", ".join(domains) or job.source.name, dropped)
                     _append(parts, taker, next(units), dropped)
                     progress(taker.taken)
+        except BudgetSpent as error:
+            if not taker.taken:
+                raise
+            recipe = recipe.model_copy(update={"stopped": str(error)})
         finally:
             parts.sync()
         counts, dropped = totals(parts.entries)
         example = Task.model_validate_json(next(parts.task_lines()))
-        recipe = recipe.model_copy(update={"dropped": _frequent(dropped)})
+        costs = {model.name: model.cost(taker.taken) for model in paid}
+        found = {"dropped": _frequent(dropped), "reworded": group(counts, "reworded"), "costs": costs}
+        recipe = recipe.model_copy(update=found)
+        for model in paid:
+            model.keep(folder)
         parts.finish(folder, {"dataset.toml": recipe.toml(), "README.md": card(recipe, counts, example)})
     audit = Audit()
     for entry in parts.entries:
@@ -183,7 +227,8 @@ def _append(parts: Parts, taker: _Taker, unit: Lines, dropped: Counter[str]) -> 
     own = Counter(unit.dropped)
     kept = taker.take(((line.sample, line) for line in unit.tasks), own)
     dropped.update(own)
-    counts: Counter[str] = Counter({"worlds": 1} if kept else {})
+    counts: Counter[str] = Counter({f"reworded/{reason}": count for reason, count in unit.reworded.items()})
+    counts["worlds"] = int(bool(kept))
     for line in kept:
         counts.update(line.counts)
     parts.append(
@@ -205,7 +250,8 @@ def _lines(unit: Unit) -> Lines:
         counts = figures(task, proof)
         counts["leaks"] = len(leaks(task, texts))
         lines.append(Line(sample_of(task), _line(task), _line(proof), counts))
-    return Lines(unit.number, spec.name, world_text(spec).encode(), tuple(lines), unit.dropped, shapes_of(spec))
+    text, shapes = world_text(spec).encode(), shapes_of(spec)
+    return Lines(unit.number, spec.name, text, tuple(lines), unit.dropped, unit.reworded, shapes)
 
 
 def _frequent(dropped: Counter[str]) -> dict[str, int]:

@@ -27,11 +27,11 @@ from mocktrial.envs.rubric import (
 )
 from mocktrial.mocktools.values import stable
 from mocktrial.mocktools.writeset import Change
-from mocktrial.synth.choosing import Unplannable, Values
-from mocktrial.synth.goals import Goal
-from mocktrial.synth.golden import subgoal_of
-from mocktrial.synth.planning import PlannedCall, PlanRun
-from mocktrial.synth.templates import fill_criterion
+from mocktrial.synth.form.goals import Goal
+from mocktrial.synth.form.templates import fill_criterion
+from mocktrial.synth.plan.choosing import Unplannable, Values
+from mocktrial.synth.plan.golden import subgoal_of
+from mocktrial.synth.plan.planning import PlannedCall, PlanRun
 
 Key = tuple[str, str]  # table and key of a row
 

@@ -4,35 +4,92 @@
 
 So units can be made in any order, on any machine, and come out the same. A world that does not compile or
 breaks its contract is dropped whole, with the reason; so is a draft that cannot be planned, repeats another
-of the unit or fails its proof. What repeats across units is the business of `produce`.
+of the unit or fails its proof. What repeats across units is the business of `produce`. `Style` says who speaks
+and what is disguised; a `Reworder` has a model reword what was made, and what it changed is proved again.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from mocktrial.envs.dataset import Proof
 from mocktrial.envs.seeds import derive
-from mocktrial.envs.task import Task
+from mocktrial.envs.task import Persona, Task
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.synth.audit.dedup import Duplicates, sample_of
 from mocktrial.synth.blueprint import Blueprint, BlueprintSource
-from mocktrial.synth.dedup import Duplicates, sample_of
-from mocktrial.synth.goals import Goal
-from mocktrial.synth.planning import Unplannable
-from mocktrial.synth.prove import prove
-from mocktrial.synth.rows import make_world
-from mocktrial.synth.tasks import make_task
+from mocktrial.synth.compose.composer import Composer
+from mocktrial.synth.disguise import disguise
+from mocktrial.synth.form.goals import Goal
+from mocktrial.synth.personas import Personas
+from mocktrial.synth.plan.planning import Unplannable
+from mocktrial.synth.plan.rows import make_world
+from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.proof.prove import prove
 
 TEST_SHARE = 4  # one group in so many is for testing
 _PATIENCE = 6  # drafts in a row that a goal may lose before it is closed
+_HOPELESS = (
+    "no fact that must be asked for",
+    "no row to bind",
+    "no forbidden write found",
+)  # seldom got over in a world
+_HOPE = 2  # drafts that a goal may lose so before its first task
 _CHECK_ROUNDS = 5  # calls of each tool on generated arguments, a world
 _ID_ROOM = 58  # characters of a task's id before its number
+_OFFER = 4  # a donor world for so many foreign tools
+_DONORS = 2**16  # worlds that donors are chosen from
+
+
+@dataclass(frozen=True)
+class Style:
+    """Who speaks, and what is disguised (`disguise`). Part of the recipe.
+
+    voices: personas of their own speak; without, the goals' personas in the goals' words.
+    personas: those that speak, in turn; drawn by seed when empty. distractors: foreign tools in every world.
+    """
+
+    voices: bool = False
+    personas: tuple[Persona, ...] = ()
+    distractors: int = 0
+    scramble: bool = False
+    reword: bool = False
+
+    def speaker(self, seed: int, task: int, draft: int, roles: Sequence[str]) -> Persona | None:
+        """Who asks for task number `task`: the next of the list, or one drawn by `draft`, the draft's own seed,
+        so that a task and its twin of the control set have one speaker."""
+        if not self.voices:
+            return None
+        if self.personas:
+            return self.personas[task % len(self.personas)]
+        return Personas(seed).persona(draft, roles)
+
+    def disguised(self, blueprint: Blueprint, seed: int) -> Blueprint:
+        """The blueprint with its disguise. Donors are worlds of the shipped kits, whatever the source is."""
+        if not (self.distractors or self.scramble or self.reword):
+            return blueprint
+        count = 2 + self.distractors // _OFFER if self.distractors else 0
+        donors = [Composer(seed).blueprint(derive(seed, "donor", number) % _DONORS) for number in range(count)]
+        return disguise(
+            blueprint, seed, distractors=self.distractors, donors=donors,
+            scrambled=self.scramble, reworded=self.reword,
+        )  # fmt: skip
+
+
+class Reworder(Protocol):
+    """A model that rewords instructions: tasks in their order, and how it went, by reason."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, tasks: Sequence[Task]) -> tuple[list[Task], dict[str, int]]: ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +98,7 @@ class Unit:
     image: WorldImage | None  # None: the world itself was dropped
     pairs: tuple[tuple[Task, Proof], ...]
     dropped: dict[str, int]  # drafts that did not become tasks, by reason
+    reworded: dict[str, int] = field(default_factory=dict)  # tasks that a model reworded, or why not
 
     @property
     def spec(self) -> WorldSpec | None:
@@ -55,6 +113,8 @@ def make_unit(
     *,
     gap: bool = True,
     max_calls: int | None = None,
+    style: Style = Style(),
+    reworder: Reworder | None = None,
 ) -> Unit:
     """World `number` of `source` with up to `per_world` proved tasks, spread over its goals.
 
@@ -62,16 +122,21 @@ def make_unit(
     """
     dropped: Counter[str] = Counter()
     try:
-        blueprint = source.blueprint(number)
+        blueprint = style.disguised(source.blueprint(number), derive(seed, "disguise", number))
         image = compile_world(make_world(blueprint, number, seed))
     except SpecError as error:
         return Unit(number, None, (), {f"world: {error}"[:120]: 1})
     problems = check_world(image.spec, rounds=_CHECK_ROUNDS, seed=derive(seed, "check", number)).problems
     if problems:
         return Unit(number, None, (), {f"world: {problems[0].rule}": 1})
-    maker = _Maker(blueprint, image, number, seed, gap, max_calls, dropped)
+    speaker = _Speaker(style, blueprint, seed, number * per_world)
+    maker = _Maker(blueprint, image, number, seed, gap, max_calls, speaker, dropped)
     pairs = tuple(itertools.islice(maker.draw(), per_world))
-    return Unit(number, image, pairs, dict(sorted(dropped.items())))
+    reworded: dict[str, int] = {}
+    if reworder and pairs:
+        tasks, reworded = reworder([task for task, _ in pairs])
+        pairs = _proved_again(pairs, tasks, image)
+    return Unit(number, image, pairs, dict(sorted(dropped.items())), dict(sorted(reworded.items())))
 
 
 def split_of(seed: int, task: Task) -> str:
@@ -79,16 +144,40 @@ def split_of(seed: int, task: Task) -> str:
     return "train" if derive(seed, "split", task.world, task.goal) % TEST_SHARE else "test"
 
 
+def _proved_again(
+    pairs: Sequence[tuple[Task, Proof]], tasks: Sequence[Task], image: WorldImage
+) -> tuple[tuple[Task, Proof], ...]:
+    """The tasks in their new words where these prove themselves, else as they were."""
+    found = []
+    for (old, proof), new in zip(pairs, tasks, strict=True):
+        again = prove(new, image) if new != old else proof
+        found.append((new, again) if again.ok else (old, proof))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Speaker:
+    style: Style
+    blueprint: Blueprint
+    seed: int
+    first: int  # number of the unit's first task
+
+    def __call__(self, serial: int, draft: int) -> Persona | None:
+        roles = [persona.occupation for persona in self.blueprint.goals.personas if persona.occupation]
+        return self.style.speaker(self.seed, self.first + serial, draft, roles)
+
+
 class _Maker:
     """Draws tasks, taking turns between kinds of goals and, within a kind, between goals."""
 
     def __init__(
         self, blueprint: Blueprint, image: WorldImage, number: int, seed: int,
-        gap: bool, max_calls: int | None, dropped: Counter[str],
+        gap: bool, max_calls: int | None, speaker: _Speaker, dropped: Counter[str],
     ) -> None:  # fmt: skip
         self.blueprint, self.image, self.number, self.seed = blueprint, image, number, seed
-        self.gap, self.max_calls, self.dropped = gap, max_calls, dropped
+        self.gap, self.max_calls, self.speaker, self.dropped = gap, max_calls, speaker, dropped
         self.drafts: Counter[str] = Counter()
+        self.given: set[str] = set()  # goals that gave a task
         self.taken = Duplicates()
         kinds: dict[tuple[str, int], deque[Goal]] = {}
         for goal in blueprint.goals.goals:
@@ -110,12 +199,17 @@ class _Maker:
     def _of_kind(self, goals: deque[Goal], serial: int) -> tuple[Task, Proof] | None:
         """A task of the next goal that still gives one; None when all of them are closed."""
         while goals:
+            hopeless = 0
             for _ in range(_PATIENCE):
                 pair = self._draft(goals[0], serial)
                 if not isinstance(pair, str):
+                    self.given.add(goals[0].id)
                     goals.rotate(-1)
                     return pair
                 self.dropped[pair] += 1
+                hopeless += pair in _HOPELESS
+                if hopeless == _HOPE and goals[0].id not in self.given:
+                    break
             goals.popleft()
         return None
 
@@ -141,8 +235,9 @@ class _Maker:
     def _task(self, goal: Goal, serial: int, seed: int) -> Task:
         blueprint, name = self.blueprint, self.image.spec.name
         task = make_task(
-            goal, self.image, domain=blueprint.name, personas=blueprint.goals.personas, seed=seed, gap=self.gap
-        )
+            goal, self.image, domain=blueprint.name, personas=blueprint.goals.personas, seed=seed, gap=self.gap,
+            speaker=self.speaker(serial, seed),
+        )  # fmt: skip
         changed = {"id": f"{f'{name}-{goal.id}'[:_ID_ROOM]}-{serial}", "split": split_of(self.seed, task)}
         return task.model_copy(update=changed)
 

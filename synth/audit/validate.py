@@ -19,11 +19,11 @@ from mocktrial.envs.task import Task
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
-from mocktrial.synth.audit import Audit, shapes_of
-from mocktrial.synth.dedup import Duplicates, Sample, sample_of
-from mocktrial.synth.leaks import leaks, static_texts
-from mocktrial.synth.prove import prove
-from mocktrial.synth.workers import map_in_order
+from mocktrial.synth.audit.audit import Audit, shapes_of
+from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
+from mocktrial.synth.audit.leaks import leaks, static_texts
+from mocktrial.synth.production.workers import map_in_order
+from mocktrial.synth.proof.prove import prove
 
 _CHECK_ROUNDS = 20  # calls of each tool on generated arguments
 

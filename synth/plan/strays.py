@@ -12,12 +12,12 @@ from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Call, Value
 from mocktrial.mocktools.arguments import ArgumentSource
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.synth.choosing import Unplannable
-from mocktrial.synth.planning import PlanRun
-from mocktrial.synth.rubrics import row_of
-from mocktrial.synth.stage import START, Stage
+from mocktrial.synth.plan.choosing import Unplannable
+from mocktrial.synth.plan.planning import PlanRun
+from mocktrial.synth.plan.rubrics import row_of
+from mocktrial.synth.plan.stage import START, Stage
 
-_DRAWS = 80  # generated writes an image
+_DRAWS = 240  # generated writes an image
 _KEPT = 12  # of those that succeed
 _IMAGES = 32  # whose writes are remembered
 _Write = tuple[str, dict[str, Any]]

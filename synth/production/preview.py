@@ -5,25 +5,29 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Task
+from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Persona, Task
 from mocktrial.mocktools.values import stable
-from mocktrial.synth.produce import Job
+from mocktrial.synth.production.produce import Job
 
 _UNITS = 40  # worlds that are looked through for tasks of every family
+_LEAST = 6  # worlds after which the families seen are taken to be all
+_TASKS = 24  # of a world at most: every kind of goal gets a turn
 
 
 def preview_tasks(job: Job, each: int) -> Iterator[str]:
     """`each` tasks of every family, in plain text, from the first worlds of the source; few of a world."""
+    job = replace(job, per_world=_TASKS)
     shown: dict[str, list[Task]] = {}
     for number in itertools.islice(itertools.count(), _UNITS):
         here: Counter[str] = Counter()
         for task, _ in job.unit(number).pairs:
             own = shown.setdefault(task.family, [])
-            if len(own) < each and here[task.family] < max(1, each // 4):
+            if len(own) < each and here[task.family] < max(1, -(-each // 3)):
                 here[task.family] += 1
                 own.append(task)
-        if number and all(len(own) == each for own in shown.values()):
+        if number >= _LEAST - 1 and all(len(own) == each for own in shown.values()):
             break
     for family in sorted(shown):
         yield f"# {family}\n"
@@ -31,16 +35,23 @@ def preview_tasks(job: Job, each: int) -> Iterator[str]:
 
 
 def _text(task: Task) -> str:
-    lines = [f"{task.id} ({task.domain}, {task.difficulty} calls)", f"  user:   {task.instruction}"]
+    lines = [f"{task.id} ({task.domain}, {task.difficulty} calls)", f"  who:    {_who(task.persona)}"]
+    lines.append(f"  user:   {task.instruction}")
     for fact in task.hidden():
         lines.append(f"  hidden: {fact.label}: {fact.question} -> {fact.spoken} (else: {_others(fact.alternatives)})")
     lines.append(f"  wish:   {task.goal}")
+    lines += [f"  fault:  call {', '.join(map(str, f.calls))} of {f.tool}: {f.kind}" for f in task.faults]
     lines += [f"  {number:>2}. {_step(step)}" for number, step in enumerate(task.gold)]
     for name in ("subgoals", "interactions", "forbidden"):
         criteria = getattr(task.rubric, name)
         if criteria:
             lines.append(f"  {name}: " + "; ".join(item.description or f"{item.kind} {item.id}" for item in criteria))
     return "\n".join(lines) + "\n"
+
+
+def _who(persona: Persona) -> str:
+    habits = [persona.manner, persona.locale, *([] if persona.typing == "clean" else [f"types {persona.typing}"])]
+    return ", ".join(filter(None, [persona.name, persona.occupation, *habits]))
 
 
 def _others(values: tuple[object, ...]) -> str:

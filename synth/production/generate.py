@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from mocktrial.envs.dataset import Dataset
 from mocktrial.synth.blueprint import ShippedDomains
-from mocktrial.synth.produce import Job, collect
+from mocktrial.synth.production.produce import Job, collect
 
 
 def generate(

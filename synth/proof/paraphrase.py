@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mocktrial.envs.task import Ask, Call, Confirm, Fact, FromFact, FromStep
-from mocktrial.synth.variants import Numbered, Scene
+from mocktrial.synth.proof.variants import Numbered, Scene
 
 
 @dataclass

@@ -15,10 +15,8 @@ from typing import Any
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.values import same
 from mocktrial.mocktools.writeset import Change
-from mocktrial.synth.choosing import Unplannable, Values, agreeing, at, choose_row, rows_of, value_named
-from mocktrial.synth.goals import MAX_CALLS, Goal, Pick
-from mocktrial.synth.stage import START, Stage
-from mocktrial.synth.steps import (
+from mocktrial.synth.form.goals import MAX_CALLS, Goal, Pick
+from mocktrial.synth.form.steps import (
     ArgumentTemplate,
     BoundSource,
     CallTemplate,
@@ -27,7 +25,9 @@ from mocktrial.synth.steps import (
     LiteralSource,
     StepSource,
 )
-from mocktrial.synth.templates import choose, sql_names, sql_values
+from mocktrial.synth.form.templates import choose, sql_names, sql_values
+from mocktrial.synth.plan.choosing import Unplannable, Values, agreeing, at, choose_row, rows_of, value_named
+from mocktrial.synth.plan.stage import START, Stage
 
 __all__ = [
     "STEP_SLOT",

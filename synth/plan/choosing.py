@@ -12,7 +12,7 @@ from typing import Any
 
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.values import Canonical, canonical, same
-from mocktrial.synth.steps import Filter, StepSource
+from mocktrial.synth.form.steps import Filter, StepSource
 
 Values = Mapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""What a dataset is: its figures, duplicates, leaks, structures and diversity."""

@@ -1,0 +1,1 @@
+"""From a goal to a task: rows bound, calls carried out, facts hidden, rubric and gold plan written."""
