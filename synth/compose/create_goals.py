@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mocktrial.synth.compose.design import LinkDesign, RecordDesign, with_article
+from mocktrial.synth.compose.design import LinkDesign, RecordDesign
 from mocktrial.synth.compose.ops import Op
 from mocktrial.synth.compose.record_goals import verification, with_pin
 from mocktrial.synth.compose.scene import GoalData, Scene, capital, family, goal_id, named
 from mocktrial.synth.compose.sql import flag_holds, free_places, taken_by, vague_day, vague_time
-from mocktrial.synth.compose.thing_goals import narrowed, superlatives
+from mocktrial.synth.compose.thing_goals import bounded, limit_fact, narrowed, superlatives, within
 
 
 def open_to(record: RecordDesign, link: LinkDesign) -> str:
@@ -38,8 +38,10 @@ def create_goals(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
     if any(item.kind in ("day", "time") for item in record.fields):
         yield from _create(scene, record, op, None, "vague")
     for link in record.links[1:]:
-        if len(superlatives(link.to)) > 1:
+        orders = superlatives(link.to)
+        if len(orders) > 1:
             yield from _create(scene, record, op, link, "preference")
+        if orders:
             yield from _create(scene, record, op, link, "constraint")
 
 
@@ -148,19 +150,13 @@ def _picked(
         source["best"] = "{wanted}"
         phrase = f" {prep} [{{wanted}}|a suitable] {noun}{kind}"
     else:
-        numbers = [field for field in link.to.fields if field.kind in ("whole", "money") and field.low]
-        if not numbers:
+        bounds = bounded(link.to)
+        if not bounds:
             return None
-        bound = scene.chance.choice(numbers)
-        best = next((order for order in sorted(orders) if order[1:] != bound.name), "")
-        if not best:
-            return None
+        best, bound = scene.chance.choice(bounds)
         bind.append({"name": "most", "choices": scene.values(bound)[2:]})
-        limit = {"label": f"the limit of the {bound.words}", "question": f"Is there a limit for the {bound.words}?"}
-        aliases = ["limit", "at most", "maximum", bound.words]
-        facts.append(scene.value_fact(bound, "most", kind="constraint", aliases=aliases, **limit))
+        facts.append(limit_fact(scene, bound))
         source |= {"best": best, "at_most": {listing.gives[bound.name]: "most"}}
-        within = f"[ with {with_article(bound.words)} of at most {{most}}| within our limit for the {bound.words}]"
-        phrase = f" {prep} {orders[best]} {noun}{kind}{within}"
+        phrase = f" {prep} {orders[best]} {noun}{kind}{within(bound)}"
     calls = [{"call": listing.name, "id": "listed", "arguments": arguments}]
     return bind, facts, calls, phrase, source

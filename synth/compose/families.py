@@ -177,12 +177,16 @@ def _injected(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
 
 
 def _pairs(scene: Scene, plain: Sequence[GoalData]) -> Iterator[GoalData]:
-    options = [goal for goal in plain if not any("code" in call for call in goal["plan"])]
-    for _ in range(_JOINED if len(options) > 1 else 0):
-        first, second = scene.chance.sample(options, 2)
-        pair = joined(first, second)
+    """Several wishes in one request: two, and now and then three that take many calls."""
+    for _ in range(_JOINED if len(plain) > 1 else 0):
+        pair = joined(*scene.chance.sample(list(plain), 2))
         if pair is not None:
             yield pair
+    long = [goal for goal in plain if len(goal["plan"]) > 2]
+    for _ in range(_JOINED if len(long) > _JOINED else 0):
+        three = joined(*scene.chance.sample(long, 3))
+        if three is not None:
+            yield three
 
 
 def _beyond(scene: Scene, simple: Sequence[GoalData]) -> Iterator[GoalData]:

@@ -1,9 +1,9 @@
-"""Two goals in one request: the second one's names are made its own, then binds, facts, plans and texts are joined."""
+"""Several goals in one request: the names of the later ones are made their own, then all parts are joined."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mocktrial.synth.compose.scene import GoalData, wording
@@ -57,22 +57,29 @@ def _names(goal: GoalData) -> Iterator[str]:
         yield criterion["id"]
 
 
-def joined(first: GoalData, second: GoalData) -> GoalData | None:
-    """One goal with both wishes; None where that would be too long."""
-    if len(first["plan"]) + len(second["plan"]) > MAX_CALLS:
+def joined(*goals: GoalData) -> GoalData | None:
+    """One goal with the wishes of two or three; None where that would be too long."""
+    if sum(len(goal["plan"]) for goal in goals) > MAX_CALLS:
         return None
-    other = renamed(second, "_2")
-    frames = wording()["join"]["frames"]
-    pairs = zip(first["instructions"], other["instructions"], strict=False)
+    first, *others = goals
+    parts = [first, *(renamed(goal, f"_{number}") for number, goal in enumerate(others, 2))]
+    frames = wording()["join" if len(parts) == 2 else "join_three"]["frames"]
+    texts = zip(*(part["instructions"] for part in parts), strict=False)
     return {
-        "id": "both", "tags": ["multi", *{*first.get("tags", ()), *second.get("tags", ())}],
-        "family": "policy" if "policy" in (first.get("family"), second.get("family")) else "tool_use",
-        "wish": f"{first['wish']} {other['wish']}",
-        "instructions": [
-            frames[number % len(frames)].replace("{first}", one).replace("{second}", two)
-            for number, (one, two) in enumerate(pairs)
-        ],
-        "bind": [*first["bind"], *other["bind"]], "facts": [*first["facts"], *other["facts"]],
-        "plan": [*first["plan"], *other["plan"]], "finish": f"{first['finish']} {other['finish']}",
-        "subgoals": [*first.get("subgoals", ()), *other.get("subgoals", ())],
+        "id": "both" if len(parts) == 2 else "three",
+        "tags": list(dict.fromkeys(["multi", *(tag for part in parts for tag in part.get("tags", ()))])),
+        "family": "policy" if any(part.get("family") == "policy" for part in parts) else "tool_use",
+        "wish": " ".join(part["wish"] for part in parts),
+        "instructions": [_joined(frames[number % len(frames)], each) for number, each in enumerate(texts)],
+        "bind": [source for part in parts for source in part["bind"]],
+        "facts": [fact for part in parts for fact in part["facts"]],
+        "plan": [call for part in parts for call in part["plan"]],
+        "finish": " ".join(part["finish"] for part in parts),
+        "subgoals": [criterion for part in parts for criterion in part.get("subgoals", ())],
     }  # fmt: skip
+
+
+def _joined(frame: str, texts: Sequence[str]) -> str:
+    for slot, text in zip(("{first}", "{second}", "{third}"), texts, strict=False):
+        frame = frame.replace(slot, text)
+    return frame

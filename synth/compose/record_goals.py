@@ -33,6 +33,7 @@ def record_goals(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
     yield from _changes(scene, record)
     yield from _assigns(scene, record)
     yield from _looks(scene, record)
+    yield from sum_goals(scene, record)
 
 
 def ways(scene: Scene, record: RecordDesign, states: Sequence[str], **more: Any) -> Iterator[tuple[str, Chosen]]:
@@ -203,7 +204,7 @@ def _assigns(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
 
 
 def _looks(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
-    """What a record says, and what a party's records come to."""
+    """What a record says."""
     getter = scene.ops.get("get", record.record.name)
     for item in record.fields:
         if item.kind == "flag" or getter is None:
@@ -220,6 +221,25 @@ def _looks(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
                 "finish": f"The {item.words} is {{got.{getter.gives[item.name]}}}.",
                 "subgoals": [told(tellings(item.name, f"FROM {record.table} WHERE {record.key} = :record", item.kind))],
             }  # fmt: skip
+
+
+def sum_goals(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
+    """How many records have a status, and what a party's active ones come to."""
+    count = scene.ops.get("count", record.record.name)
+    if count is not None:
+        fact = {
+            "id": "state",
+            "label": "the status",
+            "question": "In which status?",
+            "aliases": ["state", "which ones"],
+        }
+        yield {
+            "id": "count", **scene.frames("count", {"nouns": record.noun.many, "fact": "state"}),
+            "bind": [{"name": "state", "choices": list(record.record.states)}], "facts": [fact],
+            "plan": [calling(count, "got", {"status": {"fact": "state"}}, subgoal="told")],
+            "finish": "There are {got.number}.",
+            "subgoals": [told(f"SELECT count(*) FROM {record.table} WHERE status = :state")],
+        }  # fmt: skip
     total = scene.ops.get("total", record.record.name)
     party = named(scene, record.party.to, record.party.name, record.party.words)
     item_of_total = record.field(total.detail) if total else None

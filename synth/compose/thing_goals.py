@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from mocktrial.synth.compose.design import ThingDesign, snake
+from mocktrial.synth.compose.design import ThingDesign, snake, with_article
 from mocktrial.synth.compose.ops import Op
 from mocktrial.synth.compose.scene import GoalData, Named, Scene, calling, manner, named, question, told
 from mocktrial.synth.compose.sql import tellings, text
@@ -38,6 +39,7 @@ def thing_goals(scene: Scene, thing: ThingDesign) -> Iterator[GoalData]:
             low, high = item.whole or item.money or (0, 0)
             yield _computed(scene, way, item, setter, getter, up=high - low >= _WIDE)
     yield from best_goals(scene, thing)
+    yield from limit_goals(scene, thing)
 
 
 def _bind(way: Named, columns: str = "") -> dict[str, str]:
@@ -134,6 +136,26 @@ def superlatives(thing: ThingDesign) -> dict[str, str]:
     return found | {f"-{item.name}": f"the {item.high}" for item in thing.fields if item.high}
 
 
+def bounded(thing: ThingDesign) -> list[tuple[str, Field]]:
+    """An order to choose by and a number to keep below a limit, in every pair."""
+    numbers = [item for item in thing.fields if item.kind in ("whole", "money")]
+    return [(order, item) for order in sorted(superlatives(thing)) for item in numbers if order[1:] != item.name]
+
+
+def limit_fact(scene: Scene, item: Field) -> GoalData:
+    """The most that the user takes of a number, bound as `most`."""
+    words = item.words
+    return scene.value_fact(
+        item, "most", kind="constraint", aliases=["limit", "at most", "maximum", words],
+        label=f"the limit of the {words}", question=f"Is there a limit for the {words}?",
+    )  # fmt: skip
+
+
+def within(item: Field) -> str:
+    """The part of a sentence that tells the limit, or that there is one."""
+    return f"[ with {with_article(item.words)} of at most {{most}}| within our limit for the {item.words}]"
+
+
 def narrowed(scene: Scene, thing: ThingDesign) -> tuple[Op | None, Field | None]:
     """A list tool of the thing, and the choice field that it can be narrowed by."""
     for item in thing.fields:
@@ -186,6 +208,40 @@ def best_goals(scene: Scene, thing: ThingDesign) -> Iterator[GoalData]:
         "finish": f"That is {{got.{getter.gives['name']}}}.",
         "subgoals": [told(f"SELECT name FROM {thing.table}{within} ORDER BY CASE :wanted {cases} END LIMIT 1")],
     }  # fmt: skip
+
+
+def limit_goals(scene: Scene, thing: ThingDesign) -> Iterator[GoalData]:
+    """Which one is the cheapest of those within a limit, which the wish may leave out."""
+    listing = scene.ops.get("list", thing.thing.name, "")
+    getter = scene.ops.get("get", thing.thing.name)
+    pairs = bounded(thing)
+    if listing is None or getter is None or not pairs:
+        return
+    best, bound = scene.chance.choice(pairs)
+    words = {"noun": thing.noun.one, "nouns": thing.noun.many, "where": within(bound), "fact": "best"}
+    frames = scene.frames("best", words)
+    order = f"{'-' if best.startswith('-') else ''}{_number(thing, best[1:])}"
+    chosen = {
+        "step": "listed",
+        "take": listing.gives["id"],
+        "best": best,
+        "at_most": {listing.gives[bound.name]: "most"},
+    }
+    spoken = superlatives(thing)[best]
+    yield {
+        "id": "best-within", "tags": ["choice"],
+        "wish": _whole(frames["wish"]).replace("{best}", spoken),
+        "instructions": [frame.replace("{best}", spoken) for frame in frames["instructions"]],
+        "bind": [{"name": "most", "choices": scene.values(bound)[2:]}], "facts": [limit_fact(scene, bound)],
+        "plan": [calling(listing, "listed", {}), calling(getter, "got", {"id": chosen}, subgoal="told")],
+        "finish": f"That is {{got.{getter.gives['name']}}}.",
+        "subgoals": [told(f"SELECT name FROM {thing.table} WHERE {bound.name} <= :most ORDER BY {order} LIMIT 1")],
+    }  # fmt: skip
+
+
+def _whole(text: str) -> str:
+    """A template with the first words of each part in brackets."""
+    return re.sub(r"\[([^|\]]*)(?:\|[^\]]*)?\]", r"\1", text)
 
 
 def _number(thing: ThingDesign, name: str) -> str:

@@ -30,6 +30,7 @@ from mocktrial.synth.voice.speech import realise
 
 MAX_ALTERNATIVES = 3  # of a hidden fact; each is played in the proof
 MAX_PUBLIC = 1  # of any other
+_OPINIONS = ("preference", "constraint")  # kinds of facts that no result can give away, whatever number stands in it
 MAX_HIDDEN = 2
 
 
@@ -146,14 +147,17 @@ def _hide(draft: _Draft, chance: random.Random) -> tuple[str, ...]:
         fact.id
         for fact in draft.goal.facts
         if fact.hide
-        and not gives_away(before(fact.id), values[fact.id], draft.others[fact.id].values)
+        and (fact.kind in _OPINIONS or not gives_away(before(fact.id), values[fact.id], draft.others[fact.id].values))
         and not readable(values[fact.id], spoken[fact.id], [text for other, text in spoken.items() if other != fact.id])
         and draft.others[fact.id].find(1)
     ]
     if not fit:
         raise Unplannable(f"{draft.goal.id}: no fact that must be asked for")
+    kinds = {fact.id: fact.kind for fact in draft.goal.facts}
+    special = [name for name in fit if kinds[name] != "missing"]  # what the goal was written for
     count = min(len(fit), chance.randint(1, MAX_HIDDEN))
-    chosen = set(chance.sample(fit, count))
+    chosen = set(chance.sample(special, 1)) if special else set()
+    chosen.update(chance.sample([name for name in fit if name not in chosen], count - len(chosen)))
     return tuple(name for name in fit if name in chosen)
 
 

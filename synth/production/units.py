@@ -179,7 +179,7 @@ class _Maker:
         self.drafts: Counter[str] = Counter()
         self.given: set[str] = set()  # goals that gave a task
         self.taken = Duplicates()
-        kinds: dict[tuple[str, int], deque[Goal]] = {}
+        kinds: dict[tuple[str, int, str], deque[Goal]] = {}
         for goal in blueprint.goals.goals:
             if max_calls is None or goal.difficulty <= max_calls:
                 kinds.setdefault(_kind(goal), deque()).append(goal)
@@ -242,5 +242,7 @@ class _Maker:
         return task.model_copy(update=changed)
 
 
-def _kind(goal: Goal) -> tuple[str, int]:
-    return goal.family, goal.difficulty
+def _kind(goal: Goal) -> tuple[str, int, str]:
+    """What tasks are spread over: family, calls, and why the agent must ask."""
+    gaps = [fact.kind for fact in goal.facts if fact.hide and fact.kind != "missing"]
+    return goal.family, goal.difficulty, gaps[0] if gaps else "missing"
