@@ -1,16 +1,16 @@
 """A domain as data: what a folder under `domains/` holds, as frozen models.
 
     world.json   a WorldSpec without seeded rows (static rows may stand in it)
-    rows.json    RowRecipe: how to fill its tables from a seed (`recipes`)
-    goals.json   Goals: what users want there, as templates over rows, facts and gold calls (`goals`, `steps`)
+    rows.json    RowRecipe: how to fill its tables from a seed (`form.recipes`)
+    goals.json   Goals: what users want there, as templates over rows, facts and gold calls (`form.goals`, `form.steps`)
 
-A domain holds no code; one row generator (`rows`) and one planner (`planning`) serve all. Whatever makes
+A domain holds no code; one row generator (`plan.rows`) and one planner (`plan.planning`) serve all. Whatever makes
 blueprints is a `BlueprintSource`. Errors are `SpecError` with the file and the key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Sequence_
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -21,61 +21,8 @@ from pydantic import TypeAdapter, ValidationError, model_validator
 from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.faults import check_faults
 from mocktrial.mocktools.spec import FileName, Frozen, WorldSpec
-from mocktrial.synth.form.goals import FactTemplate, Goal, Goals, Pick, Query
-from mocktrial.synth.form.recipes import (
-    Choices,
-    ColumnSource,
-    Day,
-    FromParent,
-    Reference,
-    RowRecipe,
-    Sequence,
-    TableRecipe,
-    Whole,
-    Words,
-)
-from mocktrial.synth.form.steps import (
-    ArgumentTemplate,
-    BoundSource,
-    CallTemplate,
-    ComputeSource,
-    FactSource,
-    LiteralSource,
-    StepSource,
-    When,
-)
-
-__all__ = [
-    "ArgumentTemplate",
-    "Blueprint",
-    "BlueprintSource",
-    "BoundSource",
-    "CallTemplate",
-    "Choices",
-    "ColumnSource",
-    "ComputeSource",
-    "Day",
-    "FactSource",
-    "FactTemplate",
-    "FromParent",
-    "Goal",
-    "Goals",
-    "LiteralSource",
-    "Pick",
-    "Query",
-    "Reference",
-    "RowRecipe",
-    "Sequence",
-    "ShippedDomains",
-    "StepSource",
-    "TableRecipe",
-    "When",
-    "Whole",
-    "Words",
-    "load_blueprint",
-    "read_blueprint",
-    "shipped_domains",
-]
+from mocktrial.synth.form.goals import Goals
+from mocktrial.synth.form.recipes import RowRecipe
 
 
 class Blueprint(Frozen):
@@ -125,7 +72,7 @@ class ShippedDomains:
 
     name = "domains"
 
-    def __init__(self, names: Sequence_[str] | None = None) -> None:
+    def __init__(self, names: Sequence[str] | None = None) -> None:
         self.names = tuple(dict.fromkeys(names)) if names else shipped_domains()
         for name in self.names:
             load_blueprint(name)  # an unknown one is refused at once

@@ -22,7 +22,9 @@ from typing import Any
 from mocktrial.envs.seeds import derive
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Give, Require, Run, Step, Table, Toolkit, ToolSpec, WorldSpec
-from mocktrial.synth.blueprint import Blueprint, Goals, Reference, RowRecipe, TableRecipe
+from mocktrial.synth.blueprint import Blueprint
+from mocktrial.synth.form.goals import Goals
+from mocktrial.synth.form.recipes import Reference, RowRecipe, TableRecipe
 from mocktrial.synth.voice.speech import verbs, with_article
 
 _TEXT_OR_NAME = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![:\w]):([a-z_]\w*)")

@@ -12,9 +12,9 @@ from typing import Any
 from mimesis import Generic
 from mimesis.locales import Locale
 
-from mocktrial.synth.blueprint import TableRecipe
 from mocktrial.synth.compose.design import Design, RecordDesign, ThingDesign
 from mocktrial.synth.compose.tools import parent_column
+from mocktrial.synth.form.recipes import TableRecipe
 from mocktrial.synth.kits import Field
 
 NOTES = (

@@ -16,8 +16,8 @@ from mimesis.locales import Locale
 from mocktrial.envs.seeds import derive
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.blueprint import (
-    Blueprint,
+from mocktrial.synth.blueprint import Blueprint
+from mocktrial.synth.form.recipes import (
     Choices,
     ColumnSource,
     Day,

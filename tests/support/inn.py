@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.blueprint import Blueprint, Goal, Goals, RowRecipe
+from mocktrial.synth.blueprint import Blueprint
+from mocktrial.synth.form.goals import Goal, Goals
+from mocktrial.synth.form.recipes import RowRecipe
 
 _DATA = Path(__file__).parent.parent / "data"
 

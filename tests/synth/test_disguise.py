@@ -14,8 +14,10 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import Give, Require, ToolSpec
-from mocktrial.synth.blueprint import Blueprint, CallTemplate, Goals, load_blueprint, shipped_domains
+from mocktrial.synth.blueprint import Blueprint, load_blueprint, shipped_domains
 from mocktrial.synth.disguise import disguise, distract, reword, scramble
+from mocktrial.synth.form.goals import Goals
+from mocktrial.synth.form.steps import CallTemplate
 from mocktrial.synth.plan.planning import Unplannable
 from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.plan.tasks import make_task

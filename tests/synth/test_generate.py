@@ -15,7 +15,9 @@ from mocktrial.envs.task import Ask, Call, Task
 from mocktrial.envs.users.base import says
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth.blueprint import Blueprint, Goal, Goals, RowRecipe, load_blueprint
+from mocktrial.synth.blueprint import Blueprint, load_blueprint
+from mocktrial.synth.form.goals import Goal, Goals
+from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.plan.planning import carry_out
 from mocktrial.synth.production.generate import generate
 from mocktrial.synth.production.produce import Job, collect

@@ -9,7 +9,7 @@ import pytest
 from mocktrial.envs.rubric import AskCriterion, CallCriterion
 from mocktrial.envs.task import Ask, Call, Confirm, Finish, FromStep, Persona, Task, Value
 from mocktrial.mocktools.errors import SpecError
-from mocktrial.synth.blueprint import Goal
+from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.plan.difficulty import difficulty_of
 from mocktrial.synth.plan.planning import Unplannable, carry_out, run_plan
 from mocktrial.synth.plan.stage import Stage

@@ -9,7 +9,8 @@ import pytest
 
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import SpecError
-from mocktrial.synth.blueprint import Blueprint, RowRecipe, load_blueprint, shipped_domains
+from mocktrial.synth.blueprint import Blueprint, load_blueprint, shipped_domains
+from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.plan.rows import make_world
 
 

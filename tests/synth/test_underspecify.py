@@ -9,7 +9,8 @@ import pytest
 from mocktrial.envs.task import Fact, Task
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.blueprint import Goal, load_blueprint
+from mocktrial.synth.blueprint import load_blueprint
+from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.form.steps import CallTemplate
 from mocktrial.synth.plan.planning import Unplannable, run_plan
 from mocktrial.synth.plan.stage import Stage
