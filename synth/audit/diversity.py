@@ -167,7 +167,9 @@ def _tokens(tool: ToolSpec) -> list[str]:
 
 
 def _bars(title: str, counts: Sequence[Counter[str]]) -> Bars:
-    names = sorted({name for one in counts for name in one}, key=lambda name: (int(name) if name.isdigit() else 0, name))
+    names = sorted(
+        {name for one in counts for name in one}, key=lambda name: (int(name) if name.isdigit() else 0, name)
+    )
     shares = tuple(tuple(one[name] / max(1, one.total()) for name in names) for one in counts)
     return Bars(title=title, names=tuple(names), shares=shares)
 

@@ -24,6 +24,7 @@ from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.audit.dedup import Duplicates, sample_of
+from mocktrial.synth.audit.leaks import leaks, static_texts
 from mocktrial.synth.blueprint import Blueprint, BlueprintSource
 from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.disguise import disguise
@@ -179,6 +180,7 @@ class _Maker:
         self.drafts: Counter[str] = Counter()
         self.given: set[str] = set()  # goals that gave a task
         self.taken = Duplicates()
+        self.texts = static_texts(image.spec)
         kinds: dict[tuple[str, int, str], deque[Goal]] = {}
         for goal in blueprint.goals.goals:
             if max_calls is None or goal.difficulty <= max_calls:
@@ -224,6 +226,8 @@ class _Maker:
             return error.reason.removeprefix(f"{goal.id}: ")
         if self.max_calls is not None and task.difficulty > self.max_calls:
             return "too many calls"
+        if leaks(task, self.texts):
+            return "a text tells what is hidden"
         repeats = self.taken.take(sample_of(task))  # before the proof, which costs more
         if repeats:
             return f"{repeats[0]} duplicate"

@@ -15,12 +15,13 @@ from mocktrial.envs.task import Ask, Call, Task
 from mocktrial.envs.users.base import says
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth.blueprint import Blueprint, load_blueprint
+from mocktrial.synth.blueprint import Blueprint, ShippedDomains, load_blueprint
 from mocktrial.synth.form.goals import Goal, Goals
 from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.plan.planning import carry_out
 from mocktrial.synth.production.generate import generate
 from mocktrial.synth.production.produce import Job, collect
+from mocktrial.synth.production.units import make_unit
 from tests.support.home import GOAL, home
 
 
@@ -153,3 +154,21 @@ def test_the_gold_plan_asks_first_and_once(dataset: Dataset) -> None:
         asks = [step for step in task.gold if isinstance(step, Ask)]
         assert asks == [task.gold[0]]
         assert asks[0].ask == tuple(fact.id for fact in task.hidden())
+
+
+class _Telling:
+    """The clinic, with rules that name one day of the week and no other."""
+
+    name = "telling"
+
+    def blueprint(self, number: int) -> Blueprint:
+        clinic = ShippedDomains(["clinic"]).blueprint(number)
+        world = clinic.world.model_copy(update={"rules": f"{clinic.world.rules} Most come on a Monday."})
+        return clinic.model_copy(update={"world": world})
+
+
+def test_a_task_whose_hidden_value_stands_in_the_rules_does_not_ship() -> None:
+    unit = make_unit(_Telling(), 0, 3, 60)
+    assert unit.dropped["a text tells what is hidden"] > 0
+    assert unit.pairs
+    assert not [task.id for task, _ in unit.pairs for fact in task.hidden() if fact.value == "Monday"]
