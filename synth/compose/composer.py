@@ -16,7 +16,7 @@ from mocktrial.envs.task import Persona
 from mocktrial.mocktools.spec import Table, Toolkit, ToolSpec, WorldSpec
 from mocktrial.synth.blueprint import Blueprint
 from mocktrial.synth.compose.create_goals import create_goals
-from mocktrial.synth.compose.design import Design, draw_design, with_article
+from mocktrial.synth.compose.design import Design, draw_design
 from mocktrial.synth.compose.extras import (
     RESERVED,
     document_ops,
@@ -160,6 +160,3 @@ def _numbered(goals: Iterable[GoalData]) -> Iterable[GoalData]:
         seen[name] = seen.get(name, 0) + 1
         number = "" if seen[name] == 1 else f"-{seen[name]}"
         yield {key: value for key, value in data.items() if key != "about"} | {"id": name.strip("-") + number}
-
-
-__all__ = ["Composer", "with_article"]

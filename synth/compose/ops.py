@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mocktrial.mocktools.spec import ToolSpec
@@ -35,7 +35,7 @@ class Ops:
     def __init__(self, ops: Iterable[Op]) -> None:
         self._ops = tuple(ops)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Op]:
         return iter(self._ops)
 
     def get(self, kind: str, about: str, detail: str | None = None) -> Op | None:
