@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
 from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
@@ -44,7 +45,9 @@ def map_in_order(make: Make[T], count: int, workers: int) -> Generator[T, None, 
 
 def _on_processes(make: Make[T], first: int, workers: int, count: int | None = None) -> Generator[T, None, None]:
     numbers = itertools.count(first) if count is None else iter(range(first, first + count))
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (make,))
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _begin, (make, stop))
     try:
         waiting = deque(pool.submit(_work, number) for number in itertools.islice(numbers, workers * _AHEAD))
         while waiting:
@@ -53,16 +56,15 @@ def _on_processes(make: Make[T], first: int, workers: int, count: int | None = N
     except BrokenProcessPool as error:
         raise NoResult("a worker process was killed", blame="memory or the system", hint="use fewer workers") from error
     finally:
-        processes = list(pool._processes.values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
+        # Workers end their unit: one that is killed while it sends leaves half a message, for whose rest we would wait.
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(make: Callable[[int], Any]) -> None:
+def _begin(make: Callable[[int], Any], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _make.append(make)
+    _make.append(lambda number: None if stop.is_set() else make(number))
 
 
 def _end_with_parent() -> None:
