@@ -32,6 +32,7 @@ class Fact(Frozen):
 
     id: Name
     label: str  # "the day of the visit"
+    description: str = ""  # what it is, for a reader who finds the label too short
     value: Any
     spoken: str  # how the user says the value; contains it in a form the agent can use
     question: str = ""  # how a good agent asks

@@ -1,0 +1,123 @@
+"""`synth` and `validate`: making datasets and proving them again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mocktrial.commands.shared import AsJson, print_result, verbs
+from mocktrial.envs.console import progress
+from mocktrial.mocktools.errors import UsageError
+
+if TYPE_CHECKING:
+    from mocktrial.synth.production.produce import Job
+    from mocktrial.synth.production.units import Style
+
+app = verbs()
+
+
+@app.command(epilog="Example: mocktrial synth clinics --tasks 300 --seed 1 --workers 2")
+def synth(
+    name: Annotated[str | None, typer.Argument(help="Name of the dataset: written to OUT/NAME.")] = None,
+    tasks: Annotated[int, typer.Option(min=1, help="Tasks to ship.")] = 200,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of datasets; without NAME the dataset's own.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")] = 1,
+    domains: Annotated[str, typer.Option(help="Only these, separated by commas; see --list-domains.")] = "",
+    list_domains: Annotated[bool, typer.Option("--list-domains", help="Print all domains by sector.")] = False,
+    gap: Annotated[bool, typer.Option("--gap/--no-gap", help="Hide facts; --no-gap makes the control set.")] = True,
+    plain: Annotated[bool, typer.Option("--plain", help="The goals' own words, no personas' voices.")] = False,
+    personas: Annotated[Path | None, typer.Option(help="JSONL of personas that speak, in turn.")] = None,
+    per_world: Annotated[int | None, typer.Option(min=1, help="Tasks of a world at most; else by --tasks.")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=1, help="Easier tasks: so many gold calls at most.")] = None,
+    distractors: Annotated[int, typer.Option(min=0, help="So many tools of other worlds in each.")] = 0,
+    scramble: Annotated[bool, typer.Option("--scramble", help="Opaque names for tools and arguments.")] = False,
+    reword: Annotated[bool, typer.Option("--reword", help="Tools described in other words.")] = False,
+    teacher: Annotated[str, typer.Option(help="Who invents worlds: procedural or openai:MODEL.")] = "procedural",
+    rewrite: Annotated[str, typer.Option(help="openai:MODEL rewords the instructions.")] = "",
+    base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Budget of teacher and of rewriter, each.")] = None,
+    teacher_retries: Annotated[int, typer.Option(min=0, help="Times an answer is sent back.")] = 3,
+    teacher_concurrency: Annotated[int, typer.Option(min=1, help="Requests to a model at a time.")] = 8,
+    ray: Annotated[str, typer.Option(help="Make units on this Ray cluster; 'local' starts one.")] = "",
+    preview: Annotated[int, typer.Option(min=0, help="Print so many tasks of each family; nothing is written.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Generate a dataset of proved tasks. Stopped or killed, the same command goes on."""
+    from mocktrial.envs.dataset import dataset_folder
+    from mocktrial.synth.production.models import Chosen, open_models
+    from mocktrial.synth.production.preview import preview_tasks
+    from mocktrial.synth.production.produce import Job, world_share
+    from mocktrial.synth.sources import domains_of, sectors
+
+    if list_domains:
+        print_result({sector: names if as_json else ", ".join(names) for sector, names in sectors().items()}, as_json)
+        return
+    named = domains_of([part.strip() for part in domains.split(",") if part.strip()])
+    chosen = Chosen(teacher, named, rewrite, base_url, max_tokens, teacher_retries, teacher_concurrency)
+    folder = dataset_folder(out or Path("datasets"), name) if name else out
+    style = _style(plain, personas, seed, distractors=distractors, scramble=scramble, reword=reword)
+    if not preview and folder is None:
+        raise UsageError("no name for the dataset", hint="mocktrial synth NAME, or --out FOLDER")
+    with open_models(chosen, seed, folder) as models:
+        job = Job(models.source, seed, per_world or world_share(tasks), gap, max_calls, style, models.reworder)
+        if preview:
+            for text in preview_tasks(job, preview):
+                typer.echo(text)
+        elif folder:
+            if chosen.model and (workers > 1 or ray):
+                typer.echo("mocktrial: with a model, units are made in one process", err=True)
+                workers, ray = 1, ""
+            _produce(
+                job, tasks, folder, as_json, domains=named, workers=workers, ray=ray, paid=models.paid
+            )  # fmt: skip
+
+
+def _style(plain: bool, personas: Path | None, seed: int, **knobs: Any) -> Style:
+    from mocktrial.synth.production.units import Style
+    from mocktrial.synth.sources import MAX_PERSONAS, listed_personas
+
+    if plain and personas:
+        raise UsageError("--plain has no personas", hint="leave out --plain or --personas")
+    listed = listed_personas(personas, seed) if personas else ()
+    if len(listed) == MAX_PERSONAS:
+        typer.echo(f"mocktrial: {personas}: the first {MAX_PERSONAS} personas are used, no more", err=True)
+    return Style(voices=not plain, personas=listed, **knobs)
+
+
+def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) -> None:
+    from mocktrial.envs.dataset import digest
+    from mocktrial.synth.production.produce import produce
+
+    start = time.monotonic()
+    try:
+        with progress("generating and proving", tasks) as advance:
+            made = produce(job, tasks, folder, progress=lambda taken: advance(taken, ""), **options)
+    except KeyboardInterrupt:
+        typer.echo("mocktrial: stopped; what is made is kept, the same command goes on with it", err=True)
+        raise typer.Exit(130) from None
+    figures = made.figures(time.monotonic() - start)
+    print_result({"dataset": str(folder), "digest": digest(folder), **figures}, as_json)
+    if figures["tasks"] < tasks:
+        typer.echo(f"mocktrial: {figures['tasks']} of {tasks} tasks: the budget of tokens is spent", err=True)
+
+
+@app.command(epilog="Example: mocktrial validate datasets/clinics --workers 2")
+def validate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Prove a dataset again, every task and every world, and audit it: leaks, duplicates, splits."""
+    from mocktrial.envs.streaming import open_folder
+    from mocktrial.synth.audit.validate import validate as audit
+
+    opened = open_folder(dataset)
+    start = time.monotonic()
+    with progress("proving", opened.tasks) as advance:
+        found = audit(opened, workers=workers, progress=lambda done: advance(done, ""))
+    print_result(found.figures(time.monotonic() - start) | {"findings": list(found.findings)}, as_json)
+    raise typer.Exit(1 if found.findings else 0)

@@ -1,0 +1,134 @@
+"""`demo`, `run` and `report`: agents at work, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mocktrial.commands.shared import AsJson, console, print_result, verbs
+from mocktrial.envs.console import progress
+from mocktrial.mocktools.errors import UsageError
+
+app = verbs()
+
+
+@app.command(epilog="Example: mocktrial demo --out runs/second")
+def demo(
+    quick: Annotated[bool, typer.Option(help="All of it in about a minute, too small to learn much.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for dataset, runs and checkpoints.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
+) -> None:
+    """The whole loop, offline: generate, prove, run, train, run again, report."""
+    from mocktrial.agents.local.weights import require_torch
+
+    require_torch()
+    from mocktrial.training.demo import run_demo
+
+    raise typer.Exit(0 if run_demo(out, quick=quick, seed=seed) else 1)
+
+
+@app.command(epilog="Example: mocktrial run datasets/clinics --agent local --split test")
+def run(
+    source: Annotated[str, typer.Argument(help="Folder of a dataset, or autoslurp:FILE.csv")],
+    agent: Annotated[str, typer.Option(help="expert, null, guesser, ..., local[:PATH], openai:MODEL, react:...")],
+    name: Annotated[str | None, typer.Option(help="Name of the run; an existing one is gone on with.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tasks.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Episodes of each task.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Episodes at a time.")] = 16,
+    without: Annotated[list[str] | None, typer.Option(help="Auto-SLURP leniency to switch off.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Of a model's sampling; 0 is greedy.")] = 0.0,
+    out: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Run an agent on a dataset or on Auto-SLURP; resumable."""
+    from mocktrial.agents.play import run_agent
+    from mocktrial.agents.registry import make_agent
+    from mocktrial.envs.report import report_runs, write_html
+    from mocktrial.mocktools.spec import check_file_name
+    from mocktrial.synth.sources import open_source, run_name
+
+    chosen = open_source(source, split=split, limit=limit, without=tuple(without or ()))
+    player = make_agent(agent, base_url=base_url, temperature=temperature)
+    folder = out / check_file_name(name or run_name(chosen, player.name))
+    config = {
+        "tasks": chosen.content_hash(),
+        "agent": player.name,
+        "trials": trials,
+        "temperature": temperature,
+        "base_url": base_url or "",
+    }
+    with progress(f"{player.name} on {source}", len(chosen.tasks) * trials) as advance:
+        ended = asyncio.run(
+            run_agent(
+                player,
+                chosen.tasks,
+                chosen.images,
+                folder,
+                config=config,
+                trials=trials,
+                concurrency=concurrency,
+                on_progress=lambda state: advance(state.done, f"{state.succeeded} succeeded"),
+            )
+        )
+    built = report_runs([folder], title=folder.name)
+    write_html(built, folder / "report.html")
+    agent_row = built.agents[0]
+    result = {
+        "episodes": agent_row.episodes,
+        "success": agent_row.success.value if agent_row.success else None,
+        "no_result": agent_row.no_result,
+        "rows_unmapped": chosen.rows_unmapped,
+        "run": str(folder),
+        "report": str(folder / "report.html"),
+    }
+    print_result(result, as_json)
+    if ended.stopped:
+        typer.echo(f"mocktrial: the run stopped: {ended.stopped}; mend that, then run the same command", err=True)
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: mocktrial report runs/a runs/b --html compare.html")
+def report(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Instead: how varied this dataset is.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="A dataset to set beside it.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one offline HTML file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Success with intervals, asking, comparisons; or a dataset's diversity. A table and one offline HTML file."""
+    if bool(runs) == bool(dataset) or (baseline and not dataset):
+        raise UsageError("name folders of runs, or one dataset", hint="mocktrial report --dataset DIR [--baseline DIR]")
+    if dataset:
+        _report_dataset([dataset, *([baseline] if baseline else [])], html, as_json)
+        return
+    from mocktrial.envs.report import print_report, report_runs, write_html
+
+    built = report_runs(runs or [])
+    if as_json:
+        typer.echo(built.model_dump_json())
+    else:
+        print_report(built, console)
+    if html:
+        write_html(built, html)
+        typer.echo(f"wrote {html}", err=True)
+
+
+def _report_dataset(folders: list[Path], html: Path | None, as_json: bool) -> None:
+    from mocktrial.envs.report import print_dataset, write_dataset_html
+    from mocktrial.envs.streaming import open_folder
+    from mocktrial.synth.audit.diversity import report_datasets
+
+    built = report_datasets([open_folder(folder) for folder in folders])
+    if as_json:
+        typer.echo(json.dumps(built.table()))
+    else:
+        print_dataset(built, console)
+    if html:
+        write_dataset_html(built, html)
+        typer.echo(f"wrote {html}", err=True)

@@ -1,0 +1,27 @@
+"""What every verb shares: the console, `--json`, and how a result is printed."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+console = Console()
+
+
+def verbs(name: str | None = None, about: str | None = None) -> typer.Typer:
+    """A group of verbs: under `name`, or beside the others."""
+    return typer.Typer(name=name, help=about, no_args_is_help=name is not None)
+
+
+def print_result(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for key, value in result.items():
+        if isinstance(value, list):
+            value = "none" if not value else "\n  " + "\n  ".join(str(item) for item in value)
+        console.print(f"[bold]{key}[/]: {value}", highlight=False, soft_wrap=True)
