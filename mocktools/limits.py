@@ -10,10 +10,10 @@ from mocktrial.mocktools.spec import Require, ToolSpec, WorldSpec
 from mocktrial.mocktools.values import dumps
 
 MAX_WORLD_BYTES = 8 << 20  # of the canonical JSON
-MAX_TABLES = 100
+MAX_TABLES = 200
 MAX_COLUMNS = 100  # of one table
 MAX_ROWS = 50_000  # of all tables
-MAX_TOOLS = 500
+MAX_TOOLS = 1000
 MAX_STEPS = 30  # of one tool
 MAX_TOOL_BYTES = 1 << 14  # of a tool as the agent sees it, in JSON
 MAX_MESSAGE = 600  # characters of a step's message or hint
