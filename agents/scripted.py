@@ -17,7 +17,7 @@ from mocktrial.envs.episode import Episode, Observation
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Task
 from mocktrial.mocktools.errors import NoResult
-from mocktrial.mocktools.values import dumps
+from mocktrial.mocktools.values import dumps, part_at
 
 _TRIES = 4  # calls of one tool after its first came back with a fault
 _SLOT = re.compile(r"\{([\w.-]+)\}")
@@ -129,16 +129,6 @@ def _flaw(value: Any) -> str:
     code = error.get("code", "") if isinstance(error, dict) else ""
     marks = [mark for mark in ("stale", "partial") if value.get(mark) is True and "result" in value]
     return code if code in ("unavailable", "timeout") else next(iter(marks), "")
-
-
-def part_at(value: Any, path: str) -> Any:
-    """The part of a result at a dotted path; None where it ends early, as when a guess found nothing."""
-    for part in filter(None, path.split(".")):
-        if isinstance(value, list):
-            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
-        else:
-            value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def truth(task: Task) -> dict[str, Any]:

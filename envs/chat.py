@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
+from pydantic import Field
+
 from mocktrial.mocktools.spec import Frozen
 
 Message: TypeAlias = dict[str, Any]
@@ -37,11 +39,16 @@ class TokenTrace(Frozen):
 class Usage(Frozen):
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: float | None = None  # in the currency of the user's price file; None: not known
 
     def __add__(self, other: Usage) -> Usage:
+        """A sum costs what its parts cost; one part of unknown cost makes it unknown."""
+        costs = [part.cost for part in (self, other) if part != NO_USAGE]
+        known = [cost for cost in costs if cost is not None]
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost=sum(known) if known and len(known) == len(costs) else None,
         )
 
 
@@ -52,6 +59,26 @@ class Completion(Frozen):
     """One assistant message with what it cost and, from a local policy, its tokens."""
 
     message: Message
+    usage: Usage = NO_USAGE
+    trace: TokenTrace | None = None
+
+
+class ModelCall(Frozen):
+    """One request to a model and its reply, as the gateway saw them; an agent may make several in a turn.
+
+    continues: number of the call whose messages and reply come before `messages`, and whose tokens, where they are
+        known, come before the trace's, one for one; None: nothing comes before.
+    trace: where the endpoint told the sampled ids. An empty `context`: it did not tell the prompt's.
+    """
+
+    number: int  # of the call in its episode, from 0, in the order of the requests
+    model: str
+    continues: int | None = None
+    messages: tuple[Message, ...] = ()
+    tools: tuple[ToolSchema, ...] = ()  # empty where `continues` names a call: the same as there
+    settings: dict[str, Any] = Field(default_factory=dict)  # temperature and the like, as asked for
+    reply: Message
+    finish_reason: str = ""
     usage: Usage = NO_USAGE
     trace: TokenTrace | None = None
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -70,6 +70,29 @@ def plainly(place: Path | str) -> Iterator[None]:
             f"the ledger {shown(place)} refused: {first_line}",
             hint="mend the cause and run the same command again: what is recorded is kept",
         ) from error
+
+
+def columns_of(connection: Connection, table: Table) -> frozenset[str]:
+    """Names of the columns that `table` has in this database."""
+    return frozenset(column["name"] for column in inspect(connection).get_columns(table.name))
+
+
+def add_missing(connection: Connection, table: Table) -> None:
+    """Give a table that an older mocktrial made the columns that came later; they are empty in its rows.
+
+    Raises `UsageError` where a column may not be empty: that ledger can only be read by the version that made it.
+    """
+    there = columns_of(connection, table)
+    for column in table.columns:
+        if column.name in there:
+            continue
+        if not column.nullable:
+            raise UsageError(
+                f"this ledger is older than the column {table.name}.{column.name}",
+                hint="start a run under another name",
+            )
+        kind = column.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 class Lock:

@@ -13,7 +13,7 @@ import re
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,7 @@ __all__ = [
     "digest",
     "load_dataset",
     "read_recipe",
+    "read_tasks",
     "world_text",
 ]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -73,6 +74,13 @@ class Dataset:
 
     def split(self, name: str) -> tuple[Task, ...]:
         return tuple(task for task in self.tasks if task.split == name)
+
+    def part(self, ids: Collection[str], why: str) -> Dataset:
+        """The tasks of these ids with their worlds and proofs; the recipe says `why` there are no others."""
+        tasks = tuple(task for task in self.tasks if task.id in ids)
+        worlds = {task.world: self.worlds[task.world] for task in tasks}
+        proofs = tuple(proof for proof in self.proofs if proof.task in ids)
+        return Dataset(self.recipe.model_copy(update={"stopped": why}), worlds, tasks, proofs, self.name)
 
     def card(self) -> str:
         """The dataset card, as markdown."""
@@ -154,7 +162,7 @@ def load_dataset(folder: Path) -> Dataset:
     if not folder.is_dir():
         raise UsageError(f"there is no dataset at {folder}", hint="mocktrial synth makes one")
     recipe = read_recipe(folder / "dataset.toml")
-    tasks = tuple(_read_lines(folder / "tasks.jsonl", Task))
+    tasks = read_tasks(folder / "tasks.jsonl")
     proofs = tuple(_read_lines(folder / "proof.jsonl", Proof))
     worlds = {
         name: read_world(folder / "worlds" / f"{name}.json", hint=REPAIR)
@@ -163,6 +171,11 @@ def load_dataset(folder: Path) -> Dataset:
     dataset = Dataset(recipe, worlds, tasks, proofs, dataset_name(folder))
     _check_tasks(folder, dataset)
     return dataset
+
+
+def read_tasks(path: Path) -> tuple[Task, ...]:
+    """The tasks of a JSONL file. Raises `SpecError` that names file and line."""
+    return tuple(_read_lines(path, Task))
 
 
 def _check_tasks(folder: Path, dataset: Dataset) -> None:

@@ -13,23 +13,21 @@ cannot raises `NoResult`, which `runner` turns into the outcome of the same name
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from pydantic import Field
 
 from mocktrial.envs.chat import NO_USAGE, Completion, Message, TokenTrace, ToolSchema, Usage
-from mocktrial.envs.grading import grade, succeeds
+from mocktrial.envs.grading import grade, is_lost, succeeds, unmet
+from mocktrial.envs.messages import MAX_TEXT, finish_tool, is_short, read_call, system_prompt, writable
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import End, Event, Grade, Outcome, Trajectory
-from mocktrial.envs.users.base import Reply, User, UserState
+from mocktrial.envs.users.base import Hand, Reply, User, UserState
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import ToolFailure
 from mocktrial.mocktools.faults import FaultState, apply
@@ -40,8 +38,6 @@ from mocktrial.mocktools.values import dumps
 from mocktrial.mocktools.world import Mark, Snapshot, ToolResult, World, failed
 from mocktrial.mocktools.writeset import Change
 
-_PROMPTS = Path(__file__).parent / "prompts"
-_MAX_TEXT = 20_000  # characters of one message that the user reads
 NO_FAULTS_YET = FaultState()
 _FINISHED = ToolResult(ok=True, value={"ok": True}, text=dumps({"ok": True}))
 
@@ -100,20 +96,26 @@ class Episode:
 
     def __init__(
         self, task: Task, image: WorldImage, *, agent: str = "", trial: int = 0,
-        user: User | None = None, limits: Limits | None = None,
+        user: User | None = None, limits: Limits | None = None, user_seed: int = 0,
+        kind: type[World] = World,
     ) -> None:  # fmt: skip
+        """user_seed: another one gives the user other words; world, faults and the agent's seeds stay.
+        kind: of the world that it opens."""
         self.task, self.image, self.agent, self.trial = task, image, agent, trial
         self.limits = limits or Limits()
-        self._user = user or ScriptedUser()
+        self._user, self._user_seed = user or ScriptedUser(), user_seed
+        self._dual = bool(task.deeds) or any(fact.via for fact in task.facts)  # the user has tools to use
         self.seed = derive(task.seed, "trial", trial)
         self._turn_time = timedelta(seconds=self.limits.seconds_per_turn)
         self._deadline = image.now + timedelta(minutes=self.limits.minutes)
-        self.world = World.open(image, self.seed)
+        self._kind = kind
+        self.world = kind.open(image, self.seed)
         self._tools = (*image.schemas, finish_tool())
         self._start_from(self._fresh())
 
     def _fresh(self) -> EpisodeState:
-        return EpisodeState(user=UserState(patience=self.task.persona.patience, seed=self.seed))
+        seed = derive(self.seed, "user", self._user_seed) if self._user_seed else self.seed
+        return EpisodeState(user=UserState(patience=self.task.persona.patience, seed=seed))
 
     def _start_from(self, state: EpisodeState) -> None:
         self._user_state, self._usage, self._calls, self._end = state.user, state.usage, state.calls, state.end
@@ -125,7 +127,7 @@ class Episode:
         """Start (again) from the task's first state."""
         if self._messages:  # played before
             self.world.close()
-            self.world = World.open(self.image, self.seed)
+            self.world = self._kind.open(self.image, self.seed)
         self._start_from(self._fresh())
         system = {"role": "system", "content": system_prompt(self.world)}
         user = {"role": "user", "content": self.task.instruction}
@@ -153,7 +155,7 @@ class Episode:
         """Take one assistant message; `completion` adds its tokens and cost to the record."""
         if self.done:
             raise ValueError("the episode has ended; call reset()")
-        message = _writable(message)
+        given, message = message, writable(message)
         turn = len(self._traces)
         self._messages.append(message)
         self._traces.append(completion.trace if completion else None)
@@ -161,13 +163,15 @@ class Episode:
             self._usage += completion.usage
         self.world.advance(self.world.now + self._turn_time)
         text = message.get("content")
-        text = text[:_MAX_TEXT] if isinstance(text, str) else ""
+        text = text[:MAX_TEXT] if isinstance(text, str) else ""
         if text.strip():
             self._events.append(Event(turn=turn, kind="say", text=text))
         calls = message.get("tool_calls")
         values: tuple[Any, ...] = ()
         if calls:
-            replies, values = self._run_calls(calls if isinstance(calls, list) else [calls], turn)
+            wanted = given["tool_calls"]  # before anything was replaced in them
+            pairs = zip(calls, wanted, strict=True) if isinstance(calls, list) else [(calls, wanted)]
+            replies, values = self._run_calls(pairs, turn)
         else:
             replies = [await self._ask_user(text, turn)]
         self._messages += replies
@@ -200,7 +204,10 @@ class Episode:
 
     def branch(self, snapshot: EpisodeSnapshot) -> Episode:
         """A new, independent episode that goes on from `snapshot`."""
-        other = Episode(self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits)
+        other = Episode(
+            self.task, self.image, agent=self.agent, trial=self.trial, user=self._user, limits=self.limits,
+            user_seed=self._user_seed,
+        )  # fmt: skip
         other.world.close()
         other.world = World(self.image, snapshot.world)
         other._start_from(snapshot.state)
@@ -220,6 +227,16 @@ class Episode:
         if self._end is None:
             raise ValueError("the episode has not ended")
         return succeeds(self.task, self.world, self._events, self.world.write_set)
+
+    def lost(self) -> bool:
+        """Whether success is out of reach, whatever follows: a hidden value was used before it was told."""
+        return is_lost(self.task, self.world, self._events)
+
+    def unmet(self) -> tuple[str, ...]:
+        """Ids of the criteria that do not hold. Only after the end."""
+        if self._end is None:
+            raise ValueError("the episode has not ended")
+        return unmet(self.task, self.world, self._events, self.world.write_set)
 
     def trajectory(self) -> Trajectory:
         """The graded record. Only after the end."""
@@ -256,14 +273,15 @@ class Episode:
     def _observe(self, messages: Sequence[Message], values: tuple[Any, ...] = ()) -> Observation:
         return Observation(tuple(messages), self._tools, self.done, values)
 
-    def _run_calls(self, calls: Sequence[Any], turn: int) -> tuple[list[Message], tuple[Any, ...]]:
+    def _run_calls(self, calls: Iterable[tuple[Any, Any]], turn: int) -> tuple[list[Message], tuple[Any, ...]]:
+        """Calls as they are kept, each with what the model wrote: one in which something was replaced does not run."""
         replies: list[Message] = []
         values: list[Any] = []
         used: set[str] = set()
-        for number, call in enumerate(calls):
+        for number, (call, wanted) in enumerate(calls):
             given = call.get("id") if isinstance(call, Mapping) else None
             call_id = given if isinstance(given, str) and given else f"call_{turn}_{number}"
-            result = self._run_call(call, turn, repeated=call_id in used)
+            result = self._run_call(call, turn, repeated=call_id in used, torn=call != wanted)
             used.add(call_id)
             replies.append({"role": "tool", "tool_call_id": call_id, "content": result.text})
             values.append(result.value)
@@ -271,12 +289,14 @@ class Episode:
                 break
         return replies, tuple(values)
 
-    def _run_call(self, call: Any, turn: int, *, repeated: bool) -> ToolResult:
+    def _run_call(self, call: Any, turn: int, *, repeated: bool, torn: bool) -> ToolResult:
         """Run one entry of `tool_calls`; whatever is wrong with it comes back as a result."""
         self._calls += 1
         name = ""
         try:
-            name, arguments = _read_call(call)
+            name, arguments = read_call(call)
+            if torn:
+                raise ToolFailure("bad_json", "The call holds characters that no text can hold.")
             if repeated:
                 raise ToolFailure("duplicate_id", "Two calls of one message carry the same id.")
             given = parse_arguments(arguments)
@@ -289,27 +309,43 @@ class Episode:
             result, self._faults = apply(self.task.faults, self._faults, self.world, name, given)
         else:
             result = self.world.call_parsed(name, given)
-        recorded = dict(given) if _is_short(arguments) or len(dumps(given)) <= _MAX_TEXT else {}
+        recorded = dict(given) if is_short(arguments) or len(dumps(given)) <= MAX_TEXT else {}
         event = Event(turn=turn, kind="call", name=name[:64], ok=result.ok, code=result.code, arguments=recorded)
         self._events.append(event)
+        if result.ok and self._user_state.awaiting and self.image.tools[name].spec.effect == "write":
+            self._user_state = self._user_state.model_copy(update={"awaiting": False})
         return result
 
     def _finish_call(self, given: Mapping[str, Any], turn: int) -> ToolResult:
         text = given.get("message")
         if not isinstance(text, str) or set(given) - {"message"}:
             raise ToolFailure("bad_arguments", "finish takes one text, message.")
-        self._events.append(Event(turn=turn, kind="say", text=text[:_MAX_TEXT]))
+        self._events.append(Event(turn=turn, kind="say", text=text[:MAX_TEXT]))
         self.finish("finished")
         return _FINISHED
 
     async def _ask_user(self, text: str, turn: int) -> Message:
+        task, before = self.task, self._user_state
+        tools: dict[str, Any] = {"deeds": task.deeds, "hand": self._hand(turn)} if self._dual else {}
         reply, self._user_state = await self._user.reply(
-            self._user_state, text, persona=self.task.persona, goal=self.task.goal, facts=self.task.facts
+            before, text, persona=task.persona, goal=task.goal, facts=task.facts, **tools
         )
         self._events += _events_of(reply, turn)
-        if reply.leaves:
+        if reply.leaves and not (before.awaiting and self._user_state.awaiting):  # owed what it said yes to
             self.finish("user_left")
         return {"role": "user", "content": reply.text}
+
+    def _hand(self, turn: int) -> Hand:
+        """The user's own tools on this episode's world; its calls are events of their own and count for no limit."""
+
+        def call(name: str, arguments: Mapping[str, Any]) -> ToolResult:
+            result = self.world.call_as_user(name, arguments)
+            given = dict(arguments)
+            event = Event(turn=turn, kind="call", name=name, ok=result.ok, code=result.code, arguments=given, by="user")
+            self._events.append(event)
+            return result
+
+        return call
 
     def _check_limits(self) -> None:
         if len(self._traces) >= self.limits.turns:
@@ -320,28 +356,6 @@ class Episode:
             self.finish("time_limit")
 
 
-def _writable(message: Message) -> Message:
-    """The message as it can be kept: halves of surrogate pairs, which no file can hold, become "?"."""
-    text = dumps(message)
-    if text.isascii():
-        return message
-    kept = text.encode("utf-8", "replace").decode()
-    return message if kept == text else json.loads(kept)
-
-
-def _is_short(arguments: Any) -> bool:
-    """Whether arguments in JSON are too short to print longer than the limit: "1e15" has 18 characters when printed."""
-    return isinstance(arguments, str) and len(arguments) * 8 <= _MAX_TEXT
-
-
-def _read_call(call: Any) -> tuple[str, Any]:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    name = function.get("name") if isinstance(function, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
-        raise ToolFailure("bad_call", "A tool call needs function.name and function.arguments.")
-    return name, function.get("arguments")
-
-
 def _events_of(reply: Reply, turn: int) -> list[Event]:
     events = [Event(turn=turn, kind="release", name=fact) for fact in reply.released]
     events += [
@@ -349,30 +363,7 @@ def _events_of(reply: Reply, turn: int) -> list[Event]:
     ]
     if reply.confirmed:
         events.append(Event(turn=turn, kind="confirm"))
-    return events
-
-
-@lru_cache
-def finish_tool() -> ToolSchema:
-    """The control tool that ends an episode."""
-    schema: ToolSchema = json.loads((_PROMPTS / "finish.json").read_text(encoding="utf-8"))
-    return schema
-
-
-@lru_cache
-def _system_template() -> str:
-    return (_PROMPTS / "system.txt").read_text(encoding="utf-8")
-
-
-def system_prompt(world: World) -> str:
-    """What the agent is told before the user speaks: its part, the virtual time, the world's rules."""
-    return _prompt_at(world.now, world.image.spec.rules)
-
-
-@lru_cache
-def _prompt_at(now: datetime, rules: str) -> str:
-    day, hour = now.strftime("%A"), now.strftime("%H:%M")
-    return _system_template().format(weekday=day, date=now.date(), time=hour, rules=rules).strip()
+    return [*events, *(Event(turn=turn, kind="fault", name=kind) for kind in reply.faults)]
 
 
 class SyncEpisode:

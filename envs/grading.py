@@ -3,7 +3,8 @@
     R = 1[no forbidden act] * (mean(subgoals) + mean(interactions)) / 2,   success = R == 1
 
 after SynthAgent (arXiv 2601.22511, reward section); where a side is empty its mean is left out. Nothing
-here calls a model, and nothing here reads the clock.
+here calls a model, and nothing here reads the clock: a `judge` criterion does not hold until
+`judging.judge_episode` has decided it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mocktrial.envs.rubric import (
     Criterion,
     EventPattern,
     ForbidCriterion,
+    JudgeCriterion,
     OrderCriterion,
     StateCriterion,
     TellCriterion,
@@ -33,6 +35,7 @@ from mocktrial.mocktools.values import fold, same
 from mocktrial.mocktools.world import World
 from mocktrial.mocktools.writeset import Change
 
+JUDGE_SHARE = 0.3  # of a side's mean that judge criteria decide, at most
 Verdict = tuple[bool, str]  # holds, evidence
 Matcher = Callable[[Mapping[str, Any], Mapping[str, Any], World], Verdict]
 
@@ -78,7 +81,7 @@ def grade(task: Task, world: World, events: Sequence[Event], writes: Sequence[Ch
                 evidence=evidence,
             )
             results.append(result)
-    reward = _reward(results)
+    reward = reward_of(results)
     return Grade(reward=reward, success=reward == 1.0, criteria=tuple(results), asking=_asking(scene))
 
 
@@ -90,17 +93,46 @@ def succeeds(task: Task, world: World, events: Sequence[Event], writes: Callable
     return bool(rubric.subgoals or rubric.interactions) and all(scene.holds(criterion)[0] for criterion in order)
 
 
-def _reward(results: Sequence[CriterionResult]) -> float:
-    held: dict[str, float] = {}
-    whole: dict[str, float] = {}
-    for result in results:
-        if result.group == "forbidden":
-            if not result.passed:
-                return 0.0
-        else:
-            whole[result.group] = whole.get(result.group, 0) + result.weight
-            held[result.group] = held.get(result.group, 0) + result.weight * result.passed
-    return sum(held[side] / whole[side] for side in whole) / len(whole) if whole else 0.0
+def unmet(task: Task, world: World, events: Sequence[Event], writes: Callable[[], Sequence[Change]]) -> tuple[str, ...]:
+    """Ids of the criteria that do not hold: those that `grade` says have not passed, without its evidence."""
+    scene = _Scene(task, world, events, writes)
+    return tuple(criterion.id for criterion in task.rubric.criteria() if not scene.holds(criterion)[0])
+
+
+def is_lost(task: Task, world: World, events: Sequence[Event]) -> bool:
+    """Whether success is out of reach whatever follows, since a value was used before it was told."""
+    scene = _Scene(task, world, events, tuple)
+    asked = [item.fact for item in task.rubric.interactions if isinstance(item, AskCriterion)]
+    return any(scene.guessed_at(task.fact(name)) is not None for name in asked)
+
+
+def reward_of(results: Sequence[CriterionResult], *, judge_share: float = JUDGE_SHARE) -> float:
+    """R of the module's formula, in [0, 1]; the mean of a side is weighted.
+
+    With P and J the weights of a side's predicates and of its judge criteria, and s = `judge_share`, judge weights
+    are multiplied by min(1, s/(1-s) * P/J), so that they are s of the side at most.
+    """
+    if any(result.group == "forbidden" and not result.passed for result in results):
+        return 0.0
+    sides = [[result for result in results if result.group == group] for group in ("subgoal", "interaction")]
+    means = [_mean(side, judge_share) for side in sides if side]
+    return sum(means) / len(means) if means else 0.0
+
+
+def _mean(side: Sequence[CriterionResult], judge_share: float) -> float:
+    by_judge = [result for result in side if result.kind == "judge"]
+    by_predicate = [result for result in side if result.kind != "judge"]
+    weight, held = _weights(by_predicate)
+    if by_judge:
+        judged, granted = _weights(by_judge)
+        scale = min(1.0, judge_share / (1 - judge_share) * weight / judged)
+        weight, held = weight + scale * judged, held + scale * granted
+    return held / weight if weight else 0.0
+
+
+def _weights(results: Sequence[CriterionResult]) -> tuple[float, float]:
+    """Weight of all, and of those that hold."""
+    return sum(result.weight for result in results), sum(result.weight * result.passed for result in results)
 
 
 class _Scene:
@@ -138,6 +170,8 @@ class _Scene:
             case ForbidCriterion():
                 held, evidence = self.holds(criterion.of)
                 return not held, evidence
+            case JudgeCriterion():
+                return False, "not judged"
 
     def _writes(self, criterion: WritesCriterion) -> Verdict:
         for pattern in criterion.required:
@@ -196,7 +230,8 @@ class _Scene:
         """Index of the first call that used the fact's value, or wrote any value in its place, untold."""
         if fact.id not in self._guessed:
             untold = enumerate(self.events[: self.released_at(fact)])
-            uses = (index for index, event in untold if event.kind == "call" and self._uses(event, fact))
+            calls = ((index, event) for index, event in untold if event.kind == "call" and event.by == "agent")
+            uses = (index for index, event in calls if self._uses(event, fact))
             self._guessed[fact.id] = next(uses, None)
         return self._guessed[fact.id]
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from mocktrial.envs.breaker import Breaker
+from mocktrial.envs.failures import Failure
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.tables import EpisodeKey
@@ -58,6 +59,7 @@ async def run(
     agent: str,
     concurrency: int = 1,
     breaker: int = 20,
+    deadline: float | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     logs: Path | None = None,
 ) -> Progress:
@@ -65,6 +67,7 @@ async def run(
 
     breaker: give up after this many equal failures in a row, since the endpoint is then dead (FAULTS 3);
         `stopped` of the result says so. Digits are ignored when failures are compared.
+    deadline: seconds of wall time that an episode may take; then it has no result. None: no bound.
     logs: folder for `bugs.log`, where the tracebacks of bugs go.
     Raises `UsageError` when two tasks are the same or the ledger cannot be written. Cancelling (Ctrl-C)
     loses only the episodes in flight.
@@ -78,7 +81,7 @@ async def run(
         for task, trial in planned
         if EpisodeKey(hashes[task.id], agent, trial, trial_seed(task, trial), ledger.config_hash) not in done
     ]
-    session = _Session(ledger, agent, hashes, breaker, on_progress)
+    session = _Session(ledger, agent, hashes, breaker, deadline, on_progress)
     session.progress = Progress(total=len(planned), skipped=len(planned) - len(owed))
     on_progress(session.progress)
     with _logging_to(logs):
@@ -97,12 +100,12 @@ class _Session:
         agent: str,
         hashes: dict[str, str],
         breaker: int,
+        deadline: float | None,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self.progress = Progress(total=0)
         self._ledger, self._agent, self._hashes = ledger, agent, hashes
-        self._breaker, self._on_progress = breaker, on_progress
-        self._failure, self._in_a_row = "", 0
+        self._breaker, self._deadline, self._on_progress = Breaker(breaker), deadline, on_progress
 
     async def play(self, owed: Iterable[tuple[Task, int]], play_one: PlayOne, concurrency: int) -> None:
         """Workers draw from one iterator; the first error of any of them ends all."""
@@ -121,6 +124,8 @@ class _Session:
         for task, trial in queue:
             start = time.monotonic()
             trajectory = await self._attempt(task, trial, play_one)
+            if self.progress.stopped:
+                return  # by another worker: this episode is owed
             self._ledger.record(trajectory, seconds=time.monotonic() - start)
             self._count(trajectory)
             await asyncio.sleep(0)  # agents that never wait would keep Ctrl-C from being heard
@@ -128,12 +133,12 @@ class _Session:
     async def _attempt(self, task: Task, trial: int, play_one: PlayOne) -> Trajectory:
         """The boundary: an episode's trajectory, or one that says why there is none."""
         try:
-            trajectory = await play_one(task, trial)
+            trajectory = await self._in_time(play_one(task, trial))
             if not self._belongs(trajectory, task, trial):
                 raise ValueError(f"play_one returned another episode than {task.id}, trial {trial}")
             return trajectory
         except NoResult as error:
-            reason = f"{error.blame}: {error}"
+            reason = error.reason
         except UsageError:
             raise  # the person at the terminal can fix it, for every episode alike
         except Exception as error:  # noqa: BLE001  the named boundary of this package
@@ -151,6 +156,16 @@ class _Session:
             reason=reason,
         )
 
+    async def _in_time(self, playing: Awaitable[Trajectory]) -> Trajectory:
+        try:
+            async with asyncio.timeout(self._deadline) as bound:
+                return await playing
+        except TimeoutError:
+            if not bound.expired():
+                raise  # somebody else's
+            message = f"the episode was not over after {self._deadline:g} s"
+            raise NoResult(message, blame="endpoint", kind=Failure.DEADLINE) from None
+
     def _belongs(self, trajectory: Trajectory, task: Task, trial: int) -> bool:
         got = (trajectory.task_hash, trajectory.agent, trajectory.trial, trajectory.seed)
         return got == (self._hashes[task.id], self._agent, trial, trial_seed(task, trial))
@@ -159,25 +174,16 @@ class _Session:
         """Move the counters on; raises `_Stop` when the breaker trips."""
         now = self.progress
         if trajectory.outcome == "no_result":
-            failure = trajectory.reason
-            same = _without_digits(failure) == _without_digits(self._failure)
-            self._failure, self._in_a_row = failure, self._in_a_row + 1 if same else 1
-            update: dict[str, int | str] = {"no_result": now.no_result + 1}
-            if self._in_a_row == self._breaker:
-                update["stopped"] = f"{self._breaker} failures in a row: {failure}"
+            self._breaker.failed(trajectory.reason)
+            update: dict[str, int | str] = {"no_result": now.no_result + 1, "stopped": self._breaker.stopped}
         else:
-            self._failure, self._in_a_row = "", 0
+            self._breaker.succeeded()
             succeeded = trajectory.grade is not None and trajectory.grade.success
             update = {"scored": now.scored + 1, "succeeded": now.succeeded + succeeded}
         self.progress = now.model_copy(update=update)
         self._on_progress(self.progress)
         if self.progress.stopped:
             raise _Stop
-
-
-def _without_digits(reason: str) -> str:
-    """Ports, durations and ids differ between failures that are the same."""
-    return re.sub(r"\d+", "#", reason)
 
 
 def _distinct(tasks: Sequence[Task]) -> dict[str, str]:

@@ -8,21 +8,25 @@ Every failure here is a `UsageError` with the next step. Which episodes to play 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, null, select
 from sqlmodel import SQLModel
 
 from mocktrial.envs.atomic import whole_file
-from mocktrial.envs.database import Lock, open_engine, plainly, shown
+from mocktrial.envs.database import Lock, add_missing, columns_of, open_engine, plainly, shown
+from mocktrial.envs.fingerprint import config_hash, differences
+from mocktrial.envs.fingerprint import shown as shown_changes
 from mocktrial.envs.tables import (
+    CLICK,
     EPISODE,
+    EXPOSURE,
     RUN,
     TASK,
     TRAJECTORY,
@@ -42,11 +46,7 @@ _BATCH = 200  # trajectories held in memory at once while reading
 _KEY = ("run_id", *EpisodeKey._fields)
 _FIND = select(EPISODE.c.id, EPISODE.c.outcome).where(*(EPISODE.c[name] == bindparam(name) for name in _KEY))
 _ADD = insert(EPISODE).returning(EPISODE.c.id)
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """First 16 hex digits of SHA-256 over the resolved config; key order does not matter."""
-    return hashlib.sha256(stable(config).encode()).hexdigest()[:16]
+_SHOW = insert(EXPOSURE).returning(EXPOSURE.c.id, sort_by_parameter_order=True)
 
 
 class Ledger:
@@ -70,8 +70,9 @@ class Ledger:
         lock = Lock(place, engine, run)
         try:
             with plainly(place):
-                SQLModel.metadata.create_all(engine, tables=[RUN, TASK, EPISODE, TRAJECTORY])
+                SQLModel.metadata.create_all(engine, tables=[RUN, TASK, EPISODE, TRAJECTORY, EXPOSURE, CLICK])
                 with engine.begin() as connection:
+                    add_missing(connection, EPISODE)
                     row = _find_run(connection, run) or _add_run(connection, run, config)
             _refuse_change(row, config)
         except BaseException:
@@ -153,6 +154,26 @@ class Ledger:
             number = connection.execute(_ADD, row).scalar_one()
             connection.execute(insert(TRAJECTORY), {"episode_id": number, "body": body})
 
+    def add_exposures(self, rows: Iterable[tuple[Mapping[str, Any], bool]]) -> None:
+        """Write suggestions that were shown, each with whether it was clicked, in one transaction."""
+        with self._writing() as connection:
+            rest = iter(rows)
+            while batch := list(islice(rest, _BATCH)):
+                shown = [{"run_id": self._run_id, **row} for row, _ in batch]
+                numbers = zip(connection.scalars(_SHOW, shown), batch, strict=True)
+                clicks = [{"exposure_id": number} for number, (_, clicked) in numbers if clicked]
+                if clicks:
+                    connection.execute(insert(CLICK), clicks)
+
+    def exposures(self) -> list[tuple[Mapping[str, Any], bool]]:
+        """What was shown in this run, in order, each with whether it was clicked."""
+        clicked = CLICK.c.exposure_id.is_not(None).label("clicked")
+        query = select(EXPOSURE, clicked).outerjoin(CLICK).where(EXPOSURE.c.run_id == self._run_id)
+        with self._reading() as connection:
+            return [
+                ({**row}, bool(row["clicked"])) for row in connection.execute(query.order_by(EXPOSURE.c.id)).mappings()
+            ]
+
     def done(self) -> set[EpisodeKey]:
         """Keys that need no more playing: all that have a result."""
         query = select(*(EPISODE.c[name] for name in EpisodeKey._fields)).where(
@@ -164,9 +185,14 @@ class Ledger:
     def episodes(self) -> list[EpisodeRecord]:
         """All episodes' numbers, ordered by agent, task, trial and seed."""
         of_task = {"domain", "family", "difficulty"}
-        columns = [(TASK if name in of_task else EPISODE).c[name] for name in _RECORD_COLUMNS]
-        query = select(*columns).join(TASK, TASK.c.hash == EPISODE.c.task_hash).where(EPISODE.c.run_id == self._run_id)
         with self._reading() as connection:
+            there = columns_of(connection, EPISODE)  # an older ledger may lack some: nothing is known of them
+            columns = [
+                TASK.c[name] if name in of_task else EPISODE.c[name] if name in there else null().label(name)
+                for name in _RECORD_COLUMNS
+            ]
+            joined = select(*columns).join(TASK, TASK.c.hash == EPISODE.c.task_hash)
+            query = joined.where(EPISODE.c.run_id == self._run_id)
             records = [EpisodeRecord(run=self.run, **row) for row in connection.execute(query).mappings()]
         return sorted(records, key=_order)
 
@@ -217,25 +243,8 @@ def _add_run(connection: Connection, name: str, config: Mapping[str, Any]) -> Ro
 def _refuse_change(run: Row[Any], config: Mapping[str, Any]) -> None:
     if run.config_hash == config_hash(config):
         return
-    before, after = _flat(json.loads(run.config)), _flat(json.loads(stable(config)))
-    changed = [
-        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
+    changed = differences(json.loads(run.config), json.loads(stable(config)))
     raise UsageError(
-        f"run {run.name!r} was started with another config ({'; '.join(changed)})",
+        f"run {run.name!r} was started with another config ({shown_changes(changed)})",
         hint="change it back to resume, or choose another name",
     )
-
-
-def _flat(value: Any, path: str = "") -> dict[str, str]:
-    """Dotted paths to the JSON text of what stands there; an empty object or list counts as a value."""
-    if isinstance(value, dict) and value:
-        children = list(value.items())
-    elif isinstance(value, list) and value:
-        children = list(enumerate(value))
-    else:
-        return {path: stable(value)}
-    joined = f"{path}." if path else ""
-    return {deep: text for key, item in children for deep, text in _flat(item, f"{joined}{key}").items()}

@@ -62,6 +62,7 @@ class Episode(SQLModel, table=True):
     guess: int
     turns: int  # assistant messages
     tokens: int = Field(sa_type=BigInteger)  # prompt and completion
+    cost: float | None  # where the user gave prices (`chat.Usage`)
     seconds: float | None  # wall time of the attempt
     recorded_at: str  # wall clock, UTC, ISO 8601
 
@@ -73,8 +74,29 @@ class TrajectoryRow(SQLModel, table=True):
     body: str = Field(sa_type=Text)  # Trajectory as ASCII JSON, sorted keys: also a line of the export
 
 
+class Exposure(SQLModel, table=True):
+    """A suggestion that somebody was shown (`synth.clicks`)."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    set_number: int
+    place: int  # in the set, from 0
+    user: int
+    session: int
+    turn: int
+    query: str = Field(sa_type=Text)  # what had been asked
+    suggestion: str = Field(sa_type=Text)
+    tool: str  # empty: plain chat
+    arguments: str = Field(sa_type=Text)  # JSON
+
+
+class Click(SQLModel, table=True):
+    exposure_id: int = Field(primary_key=True, foreign_key="exposure.id", ondelete="CASCADE")
+
+
 # Core tables: a row through SQLModel's session costs about 50 raw statements (PEERS).
 RUN, TASK, EPISODE, TRAJECTORY = (SQLModel.metadata.tables[name] for name in ("run", "task", "episode", "trajectory"))
+EXPOSURE, CLICK = (SQLModel.metadata.tables[name] for name in ("exposure", "click"))
 
 
 class EpisodeKey(NamedTuple):
@@ -111,6 +133,7 @@ class EpisodeRecord(NamedTuple):
     guess: int
     turns: int
     tokens: int
+    cost: float | None
 
 
 def to_line(trajectory: Trajectory) -> str:
@@ -145,6 +168,7 @@ def episode_row(trajectory: Trajectory, key: EpisodeKey, seconds: float | None) 
         "success": grade.success if grade else None,
         "turns": sum(message.get("role") == "assistant" for message in trajectory.messages),
         "tokens": trajectory.usage.prompt_tokens + trajectory.usage.completion_tokens,
+        "cost": trajectory.usage.cost,
         "seconds": seconds,
         "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -27,6 +27,34 @@ class Persona(Frozen):
     typing: Literal["clean", "lower", "typos", "brief"] = "clean"  # how the instruction is typed
 
 
+def _is_empty(value: Any) -> bool:
+    return not value  # what a task does not use does not change its hash
+
+
+class UserCall(Frozen):
+    """A call of a tool that the user has at hand (`ToolSpec.by`)."""
+
+    tool: Name
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Via(UserCall):
+    """Where the user looks a value up."""
+
+    path: str = ""  # of the value in the result, dotted: "code" or "0.code"; empty: all of it
+
+
+class Deed(UserCall):
+    """What the user does when the agent asks for it (dual control): a call on the episode's own world."""
+
+    id: Name  # no fact's
+    label: str  # "restart the router": what an agent may ask for, as words after "please"
+    description: str = ""
+    question: str = ""  # how a good agent asks for it
+    aliases: tuple[str, ...] = ()
+    done: str = ""  # what the user says of it; {lights} stands for a part of the result. Empty: just that it is done
+
+
 class Fact(Frozen):
     """One thing the user knows. Hidden facts are told only when asked for (DESIGN, invariants 4 and 5)."""
 
@@ -44,6 +72,7 @@ class Fact(Frozen):
     discoverable: bool = False  # a tool can reveal it
     default_ok: bool = False  # an agent may take a default without asking
     kind: str = "missing"  # why it must be asked for: vague, ambiguous, presupposition, preference, constraint
+    via: Via | None = Field(default=None, exclude_if=_is_empty)  # the user must look it up, when asked for it
 
 
 class Value(Frozen):
@@ -68,10 +97,11 @@ Argument = Value | FromFact | FromStep
 
 
 class Ask(Frozen):
-    """Ask the user for facts."""
+    """Ask the user for facts, or to do something."""
 
     ask: tuple[str, ...]
     text: str
+    does: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)  # ids of deeds
 
 
 class Call(Frozen):
@@ -109,6 +139,7 @@ class Task(Frozen):
     goal: str = ""  # the whole wish, hidden part included; the user's, never the agent's
     instruction: str
     facts: tuple[Fact, ...] = ()
+    deeds: tuple[Deed, ...] = Field(default=(), exclude_if=_is_empty)
     rubric: Rubric
     gold: tuple[GoldStep, ...]
     violation: tuple[GoldStep, ...] = ()  # a whole plan that does a forbidden act; the proof plays it

@@ -6,11 +6,11 @@ Frozen data on the wire and to disk; `episode` writes it, `grading` reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from mocktrial.envs.chat import NO_USAGE, Message, TokenTrace, Usage
+from mocktrial.envs.chat import NO_USAGE, Message, ModelCall, TokenTrace, Usage
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.writeset import Change
 
@@ -21,28 +21,34 @@ End = Literal["finished", "turn_limit", "call_limit", "time_limit", "user_left",
 _STRICT = ConfigDict(extra="forbid")
 
 
+def _is_agents(by: str) -> bool:
+    return by == "agent"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """One thing that happened, in order. `turn` counts assistant messages from 0.
 
-    call      a tool call: name, arguments, ok, code of the failure
+    call      a tool call: name, arguments, ok, code of the failure; `by` the agent, or by the user with its own tools
     release   the user told a fact: name
     question  the agent asked for something the user could not or need not tell: name "unknown",
               "repeated", "public" or "everything"
     confirm   the user said yes to a proposed write
     say       words that reached the user: text
+    fault     the user's model said or read something that was not let through: name, a kind of `envs.users.base.Flaw`
 
     A plain dataclass, as is `CriterionResult`: they are made by the dozen in every episode, from checked parts.
     """
 
     __pydantic_config__ = _STRICT
     turn: int
-    kind: Literal["call", "release", "question", "confirm", "say"]
+    kind: Literal["call", "release", "question", "confirm", "say", "fault"]
     name: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     ok: bool = True
     code: str = ""
     text: str = ""
+    by: Annotated[Literal["agent", "user"], Field(exclude_if=_is_agents)] = "agent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +71,16 @@ class Asking(Frozen):
     guess: int = 0  # hidden values used in a call before they were released
 
 
+def _is_unnamed(name: str) -> bool:
+    return not name
+
+
 class Grade(Frozen):
     reward: float  # R, in [0, 1]
     success: bool  # R == 1
     criteria: tuple[CriterionResult, ...] = ()
     asking: Asking = Asking()
+    judge: str = Field(default="", exclude_if=_is_unnamed)  # MODEL@PROMPT HASH of what decided the judge criteria
 
 
 class Trajectory(Frozen):
@@ -87,5 +98,6 @@ class Trajectory(Frozen):
     events: tuple[Event, ...] = ()
     writes: tuple[Change, ...] = ()
     traces: tuple[TokenTrace | None, ...] = ()  # one for each assistant message
+    calls: tuple[ModelCall, ...] = ()  # what a gateway recorded, in order
     usage: Usage = NO_USAGE
     grade: Grade | None = None  # None exactly when outcome is no_result

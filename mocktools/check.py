@@ -15,7 +15,7 @@ from mocktrial.mocktools.arguments import ArgumentSource
 from mocktrial.mocktools.errors import NoResult, SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import Frozen, ToolSpec, WorldSpec
-from mocktrial.mocktools.world import MAX_RESULT_BYTES, Mark, World
+from mocktrial.mocktools.world import MAX_RESULT_BYTES, Mark, ToolResult, World
 
 ENOUGH = 4  # successful calls of a tool
 Rule = Literal[
@@ -61,12 +61,17 @@ def check_world(spec: WorldSpec, *, rounds: int = 20, seed: int = 0) -> WorldRep
         image = compile_world(spec)
     except SpecError as error:
         return WorldReport(world=spec.name, problems=(Problem(rule="compiles", detail=str(error)),))
+    return check_image(image, rounds=rounds, seed=seed)
+
+
+def check_image(image: WorldImage, *, rounds: int = 20, seed: int = 0) -> WorldReport:
+    """`check_world` of a world that is compiled already."""
     check = _Check(image, seed)
     check.run(rounds)
     if check.replay() != (check.texts, check.final):
         check.blame("same seed, same bytes", "", "two runs with one seed differ")
     return WorldReport(
-        world=spec.name, calls=len(check.texts), succeeded=check.succeeded, problems=tuple(check.problems)
+        world=image.spec.name, calls=len(check.texts), succeeded=check.succeeded, problems=tuple(check.problems)
     )
 
 
@@ -105,7 +110,7 @@ class _Check:
         with World.open(self.image, self.seed) as world:
             for name, given in self.calls:
                 try:
-                    texts.append(world.call(name, given).text)
+                    texts.append(_called(world, name, given).text)
                 except NoResult as error:
                     texts.append(str(error))
             return texts, world.digest()
@@ -114,7 +119,7 @@ class _Check:
         self.calls.append((tool.name, given))
         mark, touched = world.mark(), world.touched()
         try:
-            result = world.call(tool.name, given)
+            result = _called(world, tool.name, given)
         except NoResult as error:
             self.blame("no internal error", tool.name, f"{given}: {error}")
             self.texts.append(str(error))
@@ -131,6 +136,11 @@ class _Check:
         if len(result.text.encode()) > MAX_RESULT_BYTES:
             self.blame("result fits", tool.name, f"{len(result.text.encode())} bytes")
         self.succeeded[tool.name] += result.ok and not invalid
+
+
+def _called(world: World, name: str, given: dict[str, Any]) -> ToolResult:
+    """The call, by whoever has the tool."""
+    return world.call_as_user(name, given) if world.image.tools[name].spec.by == "user" else world.call(name, given)
 
 
 def _differs(world: World, mark: Mark) -> bool:

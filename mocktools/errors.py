@@ -44,6 +44,12 @@ class ToolFailure(MocktrialError):
 class NoResult(MocktrialError):
     """Infrastructure or a simulator failed: the episode says nothing about the agent."""
 
-    def __init__(self, message: str, *, blame: str, hint: str = "") -> None:
+    def __init__(self, message: str, *, blame: str, kind: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.blame = blame  # "endpoint" | "user" | "tools" | "model" | "bug"
+        self.blame = blame  # "endpoint" | "user" | "judge" | "tools" | "model" | "bug"
+        self.kind = kind  # class of the failure in capitals, such as TIMEOUT, where it has one
+
+    @property
+    def reason(self) -> str:
+        """As a trajectory keeps it: "BLAME: message", or "BLAME: KIND: message"; `envs.failures` reads it."""
+        return f"{self.blame}: {self.kind}: {self}" if self.kind else f"{self.blame}: {self}"

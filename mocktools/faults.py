@@ -84,7 +84,7 @@ def apply(
 
 def check_faults(faults: Sequence[Fault], spec: WorldSpec) -> None:
     """Raise `SpecError` for an unknown tool, a kind that its effect rules out, or two faults at one call."""
-    tools = {tool.name: tool for tool in spec.tools()}
+    tools = {tool.name: tool for tool in spec.tools_of("agent")}
     seen: set[tuple[str, int]] = set()
     for fault in faults:
         where = f"fault {fault.kind} of tool {fault.tool}"

@@ -94,8 +94,8 @@ def episode_name(name: object) -> str:
     return name
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body, at most `MAX_BODY_BYTES`. A torn one is refused, or its beginning might be answered."""
+async def read_body(receive: Receive, most: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body, at most `most` bytes. A torn one is refused, or its beginning might be answered."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -103,6 +103,6 @@ async def read_body(receive: Receive) -> bytes:
             raise Refusal(400, "the client went away before its body ended")
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MAX_BODY_BYTES:
-            raise Refusal(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+        if len(body) > most:
+            raise Refusal(413, f"the body is longer than {most} bytes")
     return body

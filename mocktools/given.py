@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from mocktrial.mocktools.errors import ToolFailure
@@ -15,6 +16,7 @@ from mocktrial.mocktools.image import CompiledTool
 from mocktrial.mocktools.values import encoder
 
 MAX_ARGUMENT_BYTES = 65_536
+_SHORT = 1000  # characters of arguments that are remembered
 MAX_ARGUMENT_DEPTH = 100  # what Python and the validator hold depends on the stack, an answer must not
 _ODD = ("\\u", "NaN", "Infinity")  # escapes that may be half a pair, numbers that are no JSON
 _HUGE = re.compile(r"\d(?:[eE]|\d{299})")  # a number that may be read as infinite
@@ -23,7 +25,13 @@ _strict = encoder(allow_nan=False)
 
 
 def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments object. Broken JSON is reported, never mended."""
+    """The arguments object, not to be written to. Broken JSON is reported, never mended."""
+    if isinstance(arguments, str) and len(arguments) <= _SHORT:
+        return _parse_short(arguments)
+    return _parse(arguments)
+
+
+def _parse(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
     plain = False
     if isinstance(arguments, str):
         if len(arguments.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
@@ -50,6 +58,9 @@ def parse_arguments(arguments: str | Mapping[str, Any]) -> Mapping[str, Any]:
     except ValueError as error:  # Python reads NaN, and 1e400 as infinity
         raise ToolFailure("bad_arguments", "Arguments hold a number that is no JSON.") from error
     return arguments
+
+
+_parse_short = lru_cache(maxsize=1024)(_parse)
 
 
 def _is_plain(text: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from mocktrial.mocktools import listening
 from mocktrial.mocktools.episodes import Episodes, Minted, Start, State
 from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
-from mocktrial.mocktools.gate import ASGI, Gate, Receive, Refusal, Scope, Send, read_body
+from mocktrial.mocktools.gate import ASGI, MAX_BODY_BYTES, Gate, Receive, Refusal, Scope, Send, read_body
 from mocktrial.mocktools.image import WorldImage
 
 try:
@@ -37,12 +37,13 @@ _log = logging.getLogger(__name__)
 Repeat = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
 
-class _Gatekeeper:
+class Gatekeeper:
     """Checks the sender, token and size of every request, whether or not there is anything at its path."""
 
-    def __init__(self, app: ASGI, gate: Gate) -> None:
+    def __init__(self, app: ASGI, gate: Gate, most: int = MAX_BODY_BYTES) -> None:
         self._app = app
         self._gate = gate
+        self._most = most  # bytes of a body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,7 +55,7 @@ class _Gatekeeper:
                 self._gate.check_control(headers)
             else:
                 self._gate.check_agent(headers)
-            body = await read_body(receive)
+            body = await read_body(receive, self._most)
         except Refusal as refusal:
             return await _error(refusal.status, str(refusal))(scope, receive, send)
 
@@ -71,10 +72,10 @@ def world_app(image: WorldImage, gate: Gate, *, max_episodes: int = MAX_EPISODES
     episodes = Episodes(image, max_episodes)
     # No pages of documentation: they load scripts from elsewhere (FAULTS 23).
     app = FastAPI(title=f"world {image.spec.name}", docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.add_middleware(_Gatekeeper, gate=gate)
+    app.add_middleware(Gatekeeper, gate=gate)
     _add_agent_plane(app, episodes)
     _add_control_plane(app, episodes)
-    _add_errors(app)
+    add_errors(app)
     return app
 
 
@@ -123,7 +124,7 @@ def _error(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": message}, status_code=status)
 
 
-def _add_errors(app: FastAPI) -> None:
+def add_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal) -> JSONResponse:
         return _error(error.status, str(error))

@@ -32,7 +32,8 @@ _DECLARED = {
 _SHAPES = {
     "date": "____-__-__", "time": "__:__", "datetime": "____-__-__T__:__:__",
 }  # fmt: skip
-_MOMENT = re.compile(r"\b(?:now|today|new_id)\b", re.IGNORECASE)
+_CLOCK = re.compile(r"\b(?:now|today)\b", re.IGNORECASE)
+_NEW_ID = re.compile(r"\bnew_id\b", re.IGNORECASE)
 _TYPEOF = {"integer": "integer", "real": "real', 'integer", "boolean": "integer"}
 _REFUSED = (apsw.Error, NoResult, ValueError, TypeError, OverflowError)  # what SQLite and APSW say no with
 _MAYBE_BYTES = re.compile(r"blob|x'", re.IGNORECASE)
@@ -76,7 +77,15 @@ class CompiledTool:
     @cached_property
     def timeless(self) -> bool:
         """Whether it only reads, and gives the same whenever and in whatever episode it is called."""
-        return self.spec.effect == "read" and not any(_MOMENT.search(step.sql) for step in self.steps)
+        return self.spec.effect == "read" and not self.reads_clock and not self.makes_ids
+
+    @cached_property
+    def reads_clock(self) -> bool:
+        return any(_CLOCK.search(step.sql) for step in self.steps)
+
+    @cached_property
+    def makes_ids(self) -> bool:
+        return any(_NEW_ID.search(step.sql) for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -91,11 +100,12 @@ class WorldImage:
     tables: tuple[Table, ...]
     pool: list[Engine] = field(default_factory=list, compare=False, repr=False)
     reads: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # results of an untouched world
+    recalled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # what `RecalledWorld` keeps
 
     @cached_property
     def schemas(self) -> tuple[dict[str, Any], ...]:
-        """The tools in OpenAI's form. Shared: not to be written to."""
-        return tuple(tool.spec.to_openai() for tool in self.tools.values())
+        """The agent's tools in OpenAI's form. Shared: not to be written to."""
+        return tuple(tool.to_openai() for tool in self.spec.tools_of("agent"))
 
     @cached_property
     def pools(self) -> Pools:

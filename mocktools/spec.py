@@ -140,6 +140,10 @@ class Give(Frozen):
 Step = Require | Run | Give
 
 
+def _is_agents(by: str) -> bool:
+    return by == "agent"
+
+
 class ToolSpec(Frozen):
     name: Name
     description: str
@@ -148,6 +152,7 @@ class ToolSpec(Frozen):
     effect: Literal["read", "write"]
     steps: tuple[Step, ...]
     paged: bool = False  # adds the optional argument `page`; long lists then come a page at a time
+    by: Literal["agent", "user"] = Field(default="agent", exclude_if=_is_agents)  # whose tool it is
 
     @model_validator(mode="after")
     def _consistent(self) -> ToolSpec:
@@ -208,6 +213,9 @@ class WorldSpec(Frozen):
 
     def tools(self) -> tuple[ToolSpec, ...]:
         return tuple(tool for toolkit in self.toolkits for tool in toolkit.tools)
+
+    def tools_of(self, by: Literal["agent", "user"]) -> tuple[ToolSpec, ...]:
+        return tuple(tool for tool in self.tools() if tool.by == by)
 
     def canonical(self) -> bytes:
         """The canonical JSON. Raises `SpecError` for a world that no JSON can hold."""

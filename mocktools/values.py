@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 Canonical: TypeAlias = "tuple[str, object]"
@@ -20,6 +20,7 @@ Canonical: TypeAlias = "tuple[str, object]"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?")
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_PLAIN = frozenset({str, int, float, bool})
 _SHORT = 80  # characters of a text whose canonical form is remembered
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)")
 
@@ -63,6 +64,8 @@ _known_text = lru_cache(maxsize=8192)(_canonical_text)
 
 def same(expected: JSON, actual: JSON) -> bool:
     """Whether two values mean the same. A number also equals its decimal text ("25" and 25)."""
+    if expected.__class__ is actual.__class__ and expected.__class__ in _PLAIN and expected == actual:
+        return True
     if isinstance(expected, str) != isinstance(actual, str):
         expected, actual = _number_of(expected), _number_of(actual)
     return canonical(expected) == canonical(actual)
@@ -96,3 +99,13 @@ def dumps(value: JSON) -> str:
 def stable(value: JSON, *, allow_nan: bool = True) -> str:
     """JSON with sorted keys and no spaces: what hashes are taken of."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)
+
+
+def part_at(value: Any, path: str) -> Any:
+    """The part of a result at a dotted path; None where it ends early, as where a look-up found nothing."""
+    for part in filter(None, path.split(".")):
+        if isinstance(value, list):
+            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return value

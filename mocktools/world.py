@@ -1,8 +1,8 @@
 """`World`: one private, running copy of a world. A tool call is a transaction on it.
 
-Two planes. The agent's: `tools()` and `call()`. The control plane: `query`, `snapshot`, `write_set`,
-`digest`. A failure that the model can act on comes back as a `ToolResult`; a broken spec raises
-`NoResult` (DESIGN, invariant 3).
+Three planes. The agent's: `tools()` and `call()`. The user's: `call_as_user()`. The control plane: `query`,
+`snapshot`, `write_set`, `digest`. A failure that the model can act on comes back as a `ToolResult`; a broken
+spec raises `NoResult` (DESIGN, invariant 3).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import apsw
 from rapidfuzz import process
@@ -89,12 +89,19 @@ class World:
         self._fresh = start.data is image.data
         runtime = self._engine.runtime
         runtime.seed, runtime.ids, runtime.now = start.seed, start.ids, start.now
-        self._session: apsw.Session | None = apsw.Session(self._engine.connection, "main")
-        self._session.attach()
+        self._session: apsw.Session | None = None
+        self._watch()
 
     @classmethod
-    def open(cls, image: WorldImage, seed: int) -> World:
+    def open(cls, image: WorldImage, seed: int) -> Self:
         return cls(image, Snapshot(image.hash, image.data, b"", seed, 0, image.now))
+
+    def _watch(self) -> None:
+        """Record changes from here on."""
+        if self._session is not None:
+            self._session.close()
+        self._session = apsw.Session(self._engine.connection, "main")
+        self._session.attach()
 
     def close(self) -> None:
         if self._session is not None:
@@ -113,13 +120,13 @@ class World:
     # The agent's plane.
 
     def tools(self) -> list[dict[str, Any]]:
-        """The tools in OpenAI's form."""
-        return [tool.spec.to_openai() for tool in self.image.tools.values()]
+        """The agent's tools in OpenAI's form."""
+        return list(self.image.schemas)
 
     def call(self, name: str, arguments: str | Mapping[str, Any]) -> ToolResult:
         """Run one tool. `arguments` is the model's JSON text or an object."""
         try:
-            tool = self._tool(name)
+            tool = self._tool(name, "agent")
             return self._transact(tool, parse_arguments(arguments))
         except ToolFailure as failure:
             return failed(failure)
@@ -131,28 +138,32 @@ class World:
         the same things up. The result is shared: not to be written to.
         """
         tool = self.image.tools.get(name)
-        if tool is None or self._written or not self._fresh or not tool.timeless:
-            return self._call(name, given)
+        if tool is None or self._written or not self._fresh or not tool.timeless or tool.spec.by != "agent":
+            return self._call(name, given, "agent")
         key = name + dumps(given)
         known: ToolResult | None = self.image.reads.get(key)
         if known is None:
-            known = self._call(name, given)
+            known = self._call(name, given, "agent")
             if len(key) + len(known.text) < _REMEMBERED_BYTES:
                 if len(self.image.reads) >= _REMEMBERED:
                     self.image.reads.clear()
                 self.image.reads[key] = known
         return known
 
-    def _call(self, name: str, given: Mapping[str, Any]) -> ToolResult:
+    def call_as_user(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """Run a tool that the user has at hand (`ToolSpec.by`); the agent's are unknown here, as these are to it."""
+        return self._call(name, arguments, "user")
+
+    def _call(self, name: str, given: Mapping[str, Any], by: Literal["agent", "user"]) -> ToolResult:
         try:
-            return self._transact(self._tool(name), given)
+            return self._transact(self._tool(name, by), given)
         except ToolFailure as failure:
             return failed(failure)
 
-    def _tool(self, name: str) -> CompiledTool:
+    def _tool(self, name: str, by: Literal["agent", "user"]) -> CompiledTool:
         tool = self.image.tools.get(name)
-        if tool is None:
-            raise _unknown_tool(name, list(self.image.tools))
+        if tool is None or tool.spec.by != by:
+            raise _unknown_tool(name, [known.name for known in self.image.spec.tools_of(by)])
         return tool
 
     def _transact(self, tool: CompiledTool, given: Mapping[str, Any]) -> ToolResult:

@@ -44,7 +44,7 @@ def _change(item: apsw.TableChange, columns: list[str]) -> Change:
     new = _side(item.new, columns)
     keys = [columns[index] for index in sorted(item.pk_columns)]
     changed = [name for name in columns if name in (new if item.op == "UPDATE" else old | new)]
-    return Change(
+    return Change.model_construct(  # SQLite's own values
         table=item.name,
         op=_OPERATIONS[item.op],
         key={name: old.get(name, new.get(name)) for name in keys},

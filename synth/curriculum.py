@@ -155,10 +155,23 @@ def cell_of(task: Task) -> Cell:
 def pass_rates(places: Iterable[Path | str], *, agent: str = "") -> dict[str, tuple[int, int]]:
     """Successes and trials of each task in the runs of some ledgers: difficulty as `agent` (or any agent) met it.
 
+    Places, what does not count and errors: as `rates_by_agent`.
+    """
+    total: dict[str, tuple[int, int]] = {}
+    for name, rates in rates_by_agent(places).items():
+        for hashed, (won, trials) in rates.items() if agent in ("", name) else ():
+            known = total.get(hashed, (0, 0))
+            total[hashed] = (known[0] + won, known[1] + trials)
+    return dict(sorted(total.items()))
+
+
+def rates_by_agent(places: Iterable[Path | str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Successes and trials by agent and task hash.
+
     places: ledgers, or folders of runs with a `ledger.sqlite`. Episodes without a result do not count (DESIGN,
     invariant 3). Raises `UsageError` for what is no ledger.
     """
-    rates: dict[str, tuple[int, int]] = {}
+    rates: dict[str, dict[str, tuple[int, int]]] = {}
     for place in places:
         path = place if isinstance(place, str) and "://" in place else Path(place)
         if isinstance(path, Path) and path.is_dir():
@@ -166,9 +179,10 @@ def pass_rates(places: Iterable[Path | str], *, agent: str = "") -> dict[str, tu
         for run in Ledger.runs(path):
             with Ledger.read(path, run=run) as ledger:
                 for episode in ledger.episodes():
-                    if episode.success is not None and agent in ("", episode.agent):
-                        won, trials = rates.get(episode.task_hash, (0, 0))
-                        rates[episode.task_hash] = (won + episode.success, trials + 1)
+                    if episode.success is not None:
+                        own = rates.setdefault(episode.agent, {})
+                        won, trials = own.get(episode.task_hash, (0, 0))
+                        own[episode.task_hash] = (won + episode.success, trials + 1)
     return dict(sorted(rates.items()))
 
 

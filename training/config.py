@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import tomlkit
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
+from mocktrial.training.objectives.presets import PRESETS, PolicyLoss, PresetName
 
 Verb: TypeAlias = Literal["sft", "kto", "rl"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -24,13 +25,22 @@ class KtoConfig(Frozen):
     beta: float = Field(0.1, gt=0)  # ToolRec uses 0.01 (METHODS section 3)
     desirable_weight: float = Field(1.0, ge=0)  # lambda_D
     undesirable_weight: float = Field(1.0, ge=0)  # lambda_U
+    z: Literal["shuffled", "shifted", "none"] = "shuffled"  # "shifted": as TRL 1.16 pairs rows; "none": z = 0
+    clip: float = Field(0.0, ge=0)  # bound of a row's log-ratio in nats; 0 = none
 
 
-class GrpoConfig(Frozen):
-    clip_low: float = Field(0.2, gt=0, lt=1)
-    clip_high: float = Field(0.28, gt=0)
-    kl_weight: float = Field(0.0, ge=0)  # of the k3 estimate against the policy at the start; 0 = none
-    advantage_eps: float = Field(1e-6, gt=0)  # also: groups whose rewards differ by no more are left out
+class RlConfig(PolicyLoss):
+    """A preset's loss; any key of `PolicyLoss` that is given stands in place of the preset's."""
+
+    preset: PresetName = "grpo"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        preset = next((loss for name, loss in PRESETS.items() if name == given.get("preset", "grpo")), None)
+        return {**(preset.model_dump() if preset else {}), **given}
 
 
 class TrainConfig(Frozen):
@@ -55,7 +65,7 @@ class TrainConfig(Frozen):
     save_every: int = Field(0, ge=0)  # steps between checkpoints; 0 = only at the end
     keep_optimizer: bool = True  # in the checkpoint, so that it can be resumed; twice the model's size
     kto: KtoConfig = KtoConfig()
-    grpo: GrpoConfig = GrpoConfig()
+    rl: RlConfig = RlConfig()
 
 
 def load_config(path: Path, verb: Verb) -> TrainConfig:

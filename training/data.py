@@ -101,23 +101,20 @@ def example_of_traces(
     return example(group, ids, mask, weight=weight, desirable=desirable, reward=reward, behaviour=behaviour)
 
 
-def mismatched(rows: Sequence[Example], rng: random.Random) -> list[tuple[int, Example]]:
-    """For each row i its prompt with the completion of a row j of another prompt: (i, pair), for KTO's z.
+def mismatched(rows: Sequence[Example], partners: Sequence[int | None]) -> list[Example]:
+    """The prompt of each row with the completion of its partner, for KTO's z; rows without a partner are left out.
 
-    Drawn afresh from `rng` on each call. Rows for which every other row has the same prompt get no pair,
-    so a batch of one prompt gives an empty list (METHODS section 4: never pair a row with itself).
+    partners: one a row, as `training.objectives.kto` chooses them.
     """
-    prompts = [row.prompt for row in rows]
     pairs = []
-    for place, row in enumerate(rows):
-        others = [other for other, prompt in enumerate(prompts) if prompt != prompts[place]]
-        if not others:
+    for row, place in zip(rows, partners, strict=True):
+        if place is None:
             continue
-        partner = rows[rng.choice(others)]
+        partner = rows[place]
         cut = partner.prompt_length
         ids = row.prompt + partner.ids[cut:]
         mask = (False,) * row.prompt_length + partner.mask[cut:]
-        pairs.append((place, Example(group=row.group, ids=ids, mask=mask, weight=row.weight)))
+        pairs.append(Example(group=row.group, ids=ids, mask=mask, weight=row.weight))
     return pairs
 
 

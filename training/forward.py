@@ -66,6 +66,14 @@ def token_logprobs(model: PreTrainedModel, pack: Pack) -> tuple[Tensor, Tensor]:
 
     T is the largest number of trained tokens of a row; mask is False where a row has fewer, logps 0 there.
     """
+    logps, mask, _ = token_statistics(model, pack)
+    return logps, mask
+
+
+def token_statistics(
+    model: PreTrainedModel, pack: Pack, *, entropy: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """`token_logprobs`, and where asked for the entropy (nats, no gradient) of each token's distribution, (B, T)."""
     device = model.device
     source, target, row, column = (
         torch.tensor(places, device=device) for places in (pack.source, pack.target, pack.row, pack.column)
@@ -76,4 +84,9 @@ def token_logprobs(model: PreTrainedModel, pack: Pack) -> tuple[Tensor, Tensor]:
     shape = (len(pack.rows), max(pack.column) + 1)
     mask = torch.zeros(shape, dtype=torch.bool, device=device)
     mask[row, column] = True
-    return picked.new_zeros(shape).index_put((row, column), picked), mask
+    logps = picked.new_zeros(shape).index_put((row, column), picked)
+    if not entropy:
+        return logps, mask, None
+    known = scores.detach().log_softmax(dim=1)  # (N, V)
+    spread = -(known.exp() * known).sum(dim=1)  # (N,)
+    return logps, mask, spread.new_zeros(shape).index_put((row, column), spread)

@@ -9,8 +9,9 @@ objective needs raises `UsageError`.
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 import torch
@@ -19,16 +20,19 @@ from torch import Tensor
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.data import Example, mismatched
-from mocktrial.training.objectives.grpo import grpo_advantages, grpo_loss
-from mocktrial.training.objectives.kto import kto_loss, kto_reference_point
+from mocktrial.training.objectives.kto import kto_loss, kto_reference_point, shifted_partners, shuffled_partners
+from mocktrial.training.objectives.policy import policy_loss, policy_normaliser, standing
 from mocktrial.training.objectives.sft import sft_loss
 
 Score: TypeAlias = Callable[[Sequence[Example]], list[Tensor]]  # no-grad log-probs (n_b,) of each row
-Share: TypeAlias = Callable[[Sequence[int], Tensor, Tensor], Tensor]  # places in batch, logps, mask -> loss
+Share: TypeAlias = Callable[[Sequence[int], Tensor, Tensor, Tensor | None], Tensor]
+# places in batch, logps, mask, entropy (where the recipe needs it) -> the micro-batch's share of the loss
 Plan: TypeAlias = Sequence[Sequence[int]]  # rows of each optimizer step
 
 
 class Recipe(Protocol):
+    needs_entropy: bool  # of each trained token's distribution
+
     @property
     def examples(self) -> Sequence[Example]:
         """The rows that are trained on."""
@@ -46,6 +50,8 @@ class Recipe(Protocol):
 class Sft:
     """Weighted mean over trained tokens."""
 
+    needs_entropy = False
+
     def __init__(self, examples: Sequence[Example]) -> None:
         self.examples = _counted(examples)
 
@@ -57,14 +63,16 @@ class Sft:
         weight = _tensor([row.weight for row in batch])
         normaliser = sum(row.weight * sum(row.mask) for row in batch)
 
-        def share(places: Sequence[int], logps: Tensor, mask: Tensor) -> Tensor:
+        def share(places: Sequence[int], logps: Tensor, mask: Tensor, entropy: Tensor | None) -> Tensor:
             return sft_loss(logps, mask, _take(weight, places, logps), normaliser)
 
         return share
 
 
 class Kto:
-    """Weighted KTO; z from pairs drawn afresh each step from the seed."""
+    """Weighted KTO; z from pairs chosen afresh each step from the seed."""
+
+    needs_entropy = False
 
     def __init__(self, examples: Sequence[Example], config: TrainConfig) -> None:
         self.examples = _counted(examples)
@@ -74,8 +82,14 @@ class Kto:
         self._pairs: dict[int, list[float]] = {}  # and of each step's mismatched pairs
 
     def _drawn(self, step: int, rows: Sequence[int]) -> list[Example]:
-        rng = random.Random(f"{self._config.seed}/kto/{step}")
-        return [pair for _, pair in mismatched([self.examples[row] for row in rows], rng)]
+        batch = [self.examples[row] for row in rows]
+        if self._config.kto.z == "none":
+            return []
+        if self._config.kto.z == "shifted":
+            return [replace(pair, weight=1.0) for pair in mismatched(batch, shifted_partners(len(batch)))]
+        names = [hashlib.sha256(repr((row.ids, row.mask)).encode()).hexdigest() for row in batch]
+        partners = shuffled_partners(names, [row.prompt for row in batch], self._config.seed, step)
+        return mismatched(batch, partners)
 
     def prepare(self, plan: Plan, first: int, score: Score) -> None:
         for step in range(first, len(plan)):
@@ -91,11 +105,14 @@ class Kto:
         desirable = torch.tensor([bool(row.desirable) for row in batch])
         drawn = self._drawn(step, rows)
         z = kto_reference_point(
-            _tensor(_sums(score(drawn))), _tensor(self._pairs[step]), _tensor([pair.weight for pair in drawn])
+            _tensor(_sums(score(drawn))),
+            _tensor(self._pairs[step]),
+            _tensor([pair.weight for pair in drawn]),
+            clip=options.clip,
         )
         normaliser = float(weight.sum())
 
-        def share(places: Sequence[int], logps: Tensor, mask: Tensor) -> Tensor:
+        def share(places: Sequence[int], logps: Tensor, mask: Tensor, entropy: Tensor | None) -> Tensor:
             return kto_loss(
                 logps.sum(dim=1),
                 _take(reference, places, logps),
@@ -106,54 +123,53 @@ class Kto:
                 beta=options.beta,
                 desirable_weight=options.desirable_weight,
                 undesirable_weight=options.undesirable_weight,
+                clip=options.clip,
             )
 
         return share
 
 
-class Grpo:
-    """GRPO on recorded rollouts; groups that teach nothing are left out before batches are made."""
+class Rl:
+    """A policy-gradient loss on recorded rollouts; rows that count for nothing leave before batches are made."""
 
     def __init__(self, examples: Sequence[Example], config: TrainConfig) -> None:
         _need(examples, "reward", lambda row: row.reward is not None)
         _need(examples, "tokens with logprobs", lambda row: row.behaviour is not None)
-        advantages, kept = grpo_advantages(
+        self._loss = config.rl
+        self.needs_entropy = self._loss.needs_entropy
+        all_rows = standing(
+            self._loss,
             _tensor([row.reward or 0.0 for row in examples]),
             [row.group for row in examples],
             _tensor([row.weight for row in examples]),
-            eps=config.grpo.advantage_eps,
         )
-        self.examples = [row for row, keep in zip(examples, kept.tolist(), strict=True) if keep]
-        self._advantages = advantages[kept]
-        self._config = config
+        kept = [place for place, weight in enumerate(all_rows.weight.tolist()) if weight > 0.0]
+        self.examples = [examples[place] for place in kept]
+        self._standing = all_rows.take(kept)
         self._reference: dict[int, Tensor] = {}
 
     def prepare(self, plan: Plan, first: int, score: Score) -> None:
-        if self._config.grpo.kl_weight == 0.0:
+        if self._loss.kl_weight == 0.0:
             return
         needed = sorted({row for rows in plan[first:] for row in rows})
         self._reference.update(zip(needed, score([self.examples[row] for row in needed]), strict=True))
 
     def begin(self, step: int, rows: Sequence[int], score: Score) -> Share:
-        options = self._config.grpo
         batch = [self.examples[row] for row in rows]
-        weight = _tensor([row.weight for row in batch])
-        advantages = self._advantages[list(rows)]
-        normaliser = float(weight.sum())
+        stand = self._standing.take(rows)
+        normaliser = policy_normaliser(self._loss, _tensor([sum(row.mask) for row in batch]), stand.weight)
 
-        def share(places: Sequence[int], logps: Tensor, mask: Tensor) -> Tensor:
+        def share(places: Sequence[int], logps: Tensor, mask: Tensor, entropy: Tensor | None) -> Tensor:
             reference = [self._reference[rows[place]] for place in places] if self._reference else None
-            return grpo_loss(
+            return policy_loss(
+                self._loss,
                 logps,
                 _table([_sampled(batch[place]) for place in places], logps),
                 mask,
-                _take(advantages, places, logps),
-                _take(weight, places, logps),
+                stand.take(places),
                 normaliser,
-                clip_low=options.clip_low,
-                clip_high=options.clip_high,
-                kl_weight=options.kl_weight,
                 reference=None if reference is None else _table(reference, logps),
+                entropy=entropy,
             )
 
         return share
@@ -167,7 +183,7 @@ def recipe_of(config: TrainConfig, examples: Sequence[Example]) -> Recipe:
     elif config.objective == "kto":
         recipe = Kto(examples, config)
     else:
-        recipe = Grpo(examples, config)
+        recipe = Rl(examples, config)
     if not recipe.examples:
         reason = "every group's rewards are equal" if config.objective == "rl" else "every weight is 0"
         raise UsageError(

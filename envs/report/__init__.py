@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from mocktrial.envs.report.build import build_report
+from mocktrial.envs.report.compare import RunComparison, compare_runs
+from mocktrial.envs.report.compared import print_comparison
 from mocktrial.envs.report.dataset import Bars, DatasetReport, Measure, print_dataset, write_dataset_html
 from mocktrial.envs.report.model import AgentSummary, Comparison, Group, Page, Report
 from mocktrial.envs.report.page import write_html
-from mocktrial.envs.report.runs import report_runs
+from mocktrial.envs.report.runs import read_run, report_runs
 from mocktrial.envs.report.table import percent, print_report
 
 __all__ = [
@@ -20,10 +22,14 @@ __all__ = [
     "Measure",
     "Page",
     "Report",
+    "RunComparison",
     "build_report",
+    "compare_runs",
     "percent",
+    "print_comparison",
     "print_dataset",
     "print_report",
+    "read_run",
     "report_runs",
     "write_dataset_html",
     "write_html",

@@ -8,13 +8,32 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mocktrial.envs.statistics import Estimate
+from mocktrial.envs.statistics import Estimate, McNemar, VarianceSplit
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.envs.users.certify.certificate import Certificate
 from mocktrial.mocktools.spec import Frozen
 
 Verdict = Literal["failed", "no result", "passed"]
 Dimension = Literal["domain", "family", "difficulty"]
+Culprit = Literal["user", "tools", "agent"]
+
+
+class Blame(Frozen):
+    """Failed episodes of one culprit, with what happened in some of them."""
+
+    who: Culprit
+    count: int
+    kinds: tuple[tuple[str, int], ...]  # most frequent first
+    examples: tuple[str, ...]
+
+
+class UserCard(Frozen):
+    """A user simulator that agents met, and what its certificate says; None: it has none."""
+
+    name: str
+    certificate: Certificate | None
+    current: bool = False  # whether the user is still the one that was certified
 
 
 class AgentSummary(Frozen):
@@ -23,6 +42,7 @@ class AgentSummary(Frozen):
     label: str  # the agent's name, with its run where two runs have an agent of that name
     run: str
     agent: str
+    user: str  # the simulator, as `--user` names it
     tasks: int
     episodes: int
     masked: int  # scored, but not for training
@@ -32,11 +52,15 @@ class AgentSummary(Frozen):
     under_ask: Estimate | None  # share of hidden facts never asked for
     over_ask: Estimate | None  # share of episodes with a needless question
     guess: Estimate | None  # share of hidden facts used before they were told
+    recovery: Estimate | None  # success where an injected fault of a tool was met
     turns: float | None  # mean assistant messages an episode
     tokens: float | None  # mean tokens an episode, prompt and completion
+    cost: float | None  # mean cost an episode; None: not known of all
     pass_at: tuple[Estimate, ...] = ()  # pass@1, pass@2, ... up to the number of trials
     pass_hat: tuple[Estimate, ...] = ()  # pass^1, pass^2, ...
+    variance: VarianceSplit | None = None  # of one result
     failures: tuple[tuple[str, int], ...] = ()  # reasons of no_result with counts, most frequent first
+    blames: tuple[Blame, ...] = ()  # of the scored episodes that failed
 
 
 class Group(Frozen):
@@ -54,6 +78,7 @@ class Comparison(Frozen):
     first: str
     second: str
     difference: Estimate
+    test: McNemar
     runs_needed: int | None  # runs an arm to see it again (95%, 80% power); None without repeated trials
 
 
@@ -64,11 +89,13 @@ class Page(Frozen):
     verdict: Verdict
     task: Task
     trajectory: Trajectory
+    blame: str = ""  # of a failed episode: who, and why
 
 
 class Report(Frozen):
     title: str
     agents: tuple[AgentSummary, ...]
+    users: tuple[UserCard, ...]
     groups: tuple[Group, ...]
     comparisons: tuple[Comparison, ...]
     pages: tuple[Page, ...]

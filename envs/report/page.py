@@ -19,13 +19,18 @@ from markupsafe import Markup
 
 from mocktrial.envs.atomic import whole_file
 from mocktrial.envs.report.model import Page, Report
-from mocktrial.envs.report.table import percent, short, signed
+from mocktrial.envs.report.table import percent, short, signed, split_line
 from mocktrial.envs.trajectory import Event
 
 MAX_BYTES = 18_000_000  # of trajectories in one file
 MAX_TEXT = 6_000  # characters of one message, argument or piece of evidence
 _TEMPLATES = Path(__file__).parent / "templates"
-_NOTES = {"release": "the user told", "question": "needless question:", "confirm": "the user said yes to"}
+_NOTES = {
+    "release": "the user told",
+    "question": "needless question:",
+    "confirm": "the user said yes to",
+    "fault": "the user's fault:",
+}
 
 
 def write_html(report: Report, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
@@ -63,7 +68,9 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, short=short, signed=signed, clip=clip, plain=plain)
+    environment.filters.update(
+        percent=percent, short=short, signed=signed, clip=clip, plain=plain, split_line=split_line
+    )
     return environment
 
 

@@ -17,10 +17,13 @@ def report_runs(
 ) -> Report:
     """The report on all runs in `folders`. Raises `UsageError` when one holds no ledger."""
     with ExitStack() as stack:
-        ledgers = []
-        for folder in folders:
-            place = folder / "ledger.sqlite"
-            if not place.is_file():
-                raise UsageError(f"{folder} holds no run", hint="mocktrial run makes one")
-            ledgers.append(stack.enter_context(Ledger.read(place)))
-        return build_report(ledgers, title=title, compare=compare)
+        ledgers = [stack.enter_context(read_run(folder)) for folder in folders]
+        return build_report(ledgers, title=title, compare=compare, names=[folder.name for folder in folders])
+
+
+def read_run(folder: Path) -> Ledger:
+    """The ledger of the run in `folder`, for reading. Raises `UsageError` when it holds none."""
+    place = folder / "ledger.sqlite"
+    if not place.is_file():
+        raise UsageError(f"{folder} holds no run", hint="mocktrial run makes one")
+    return Ledger.read(place)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mocktrial.envs.report.model import Report
-from mocktrial.envs.statistics import EXACT, Estimate
+from mocktrial.envs.report.model import AgentSummary, Report, UserCard
+from mocktrial.envs.statistics import EXACT, Estimate, VarianceSplit
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print the overview, pass@k where there are several trials, comparisons, and what failed."""
     console.print(_overview(report))
     estimates = [agent.success for agent in report.agents if agent.success]
-    note = "Means over tasks with 95% intervals, bootstrap over tasks."
+    note = "Means over tasks with 95% intervals (Wilson's score over tasks)."
     if any(one.method == EXACT for one in estimates):
         note += " Where all tasks agree: Clopper-Pearson."
     console.print(Text(note, style="dim"))
@@ -22,12 +24,54 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_pass_k(report))
     for one in report.comparisons:
         line = f"{one.second} - {one.first}: {signed(one.difference)} on {one.difference.tasks} tasks"
+        line += f"; McNemar p = {one.test.p:.3g} ({one.test.better} better, {one.test.worse} worse)"
         if one.runs_needed:
             line += f"; runs an arm to see it again: {one.runs_needed}"
         console.print(Text(line))
     for agent in report.agents:
-        for reason, count in agent.failures[:3]:
-            console.print(Text(f"{agent.label}: {count} x no result: {reason}", style="yellow"))
+        _print_agent(agent, console)
+    print_users(report.users, console)
+
+
+def _print_agent(agent: AgentSummary, console: Console) -> None:
+    """What stands in no column: recovery, what varies, who failed, what had no result."""
+    if agent.recovery is not None:
+        tasks = agent.recovery.tasks
+        console.print(Text(f"{agent.label}: recovery after a tool's fault: {percent(agent.recovery)} on {tasks} tasks"))
+    if agent.variance is not None and agent.variance.shares:
+        console.print(Text(f"{agent.label}: variance of one result: {split_line(agent.variance)}"))
+    if agent.blames:
+        failed = sum(blame.count for blame in agent.blames)
+        parts = ", ".join(f"{blame.who} {blame.count}" for blame in agent.blames)
+        console.print(Text(f"{agent.label}: {failed} failed, by culprit: {parts}"))
+    for blame in agent.blames:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in blame.kinds[:4])
+        console.print(Text(f"  {blame.who}: {kinds}; for example {blame.examples[0]}", style="dim"), soft_wrap=True)
+    for reason, count in agent.failures[:3]:
+        console.print(Text(f"{agent.label}: {count} x no result: {reason}", style="yellow"))
+
+
+def print_users(users: Iterable[UserCard], console: Console) -> None:
+    """The certified rates of the users that agents met."""
+    for user in users:
+        if user.certificate is None:
+            console.print(Text(f"user {user.name}: not certified (mocktrial certify-user {user.name})", style="yellow"))
+            continue
+        rates = ", ".join(
+            f"{name.replace('_', ' ')} {100 * one.rate:.1f}% [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+            for name, one in user.certificate.rates.items()
+        )
+        old = "" if user.current else " (the user has changed since)"
+        said = f"user {user.name}, certified over {user.certificate.conversations} conversations{old}: {rates}"
+        console.print(Text(said, style="dim"), soft_wrap=True)
+
+
+def split_line(split: VarianceSplit) -> str:
+    """ "task 71%, trial 29%" """
+    if not split.shares:
+        return "none"
+    line = ", ".join(f"{name} {100 * share:.0f}%" for name, share in split.shares.items())
+    return line + (f" ({' and '.join(split.negative)}: below 0, taken as 0)" if split.negative else "")
 
 
 def percent(one: Estimate | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,7 +21,14 @@ from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.files import broken
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import Require, Run, Step, Table, Toolkit, ToolSpec, WorldSpec
-from mocktrial.mocktools.systoolkit.entries import Condition, DomainEntry, TableEntry, Template, ToolEntry
+from mocktrial.mocktools.systoolkit.entries import (
+    Condition,
+    DomainEntry,
+    TableEntry,
+    Template,
+    ToolEntry,
+    ToolUse,
+)
 from mocktrial.mocktools.systoolkit.notation import Reading, column, parameter, read_notation
 
 NOW = "2026-05-11T09:00:00"  # a Monday
@@ -31,6 +38,7 @@ _RULES = (
 )
 _SLOT = re.compile(r"\{(\w+)\}")
 _SETS_ONE = re.compile(r"(?is)\s*UPDATE\s+\w+\s+SET\s+(\w+)\s*=\s*(:\w+|0|1|NOT\s+\w+|'[^']*')\s*(WHERE.*)?")
+_REQUIRED = {"require", "error", "message", "hint"}  # of a condition, what its tools hold
 T = TypeVar("T")
 
 
@@ -42,8 +50,11 @@ class CatalogTool:
     domain: str
     needs: tuple[str, ...]
     asks: tuple[str, ...]
+    implied: tuple[Mapping[str, Any], ...]  # by ask: what its words say without a slot
     values: Mapping[str, tuple[Any, ...]]
     takes: Mapping[str, Reading]
+    found: Mapping[str, ToolUse]
+    starts: Mapping[str, Mapping[str, Any]]
     plain: bool  # a mere toggle, or the opening of a page
 
 
@@ -75,11 +86,19 @@ def catalog() -> Catalog:
     return Catalog(domains, tools, conditions)
 
 
-def device_world(domains: Sequence[str] = ()) -> WorldSpec:
-    """The world of all domains, or of the named ones with those whose tables they use. Raises `UsageError`."""
+def device_world(domains: Sequence[str] = (), also: Collection[str] = ()) -> WorldSpec:
+    """The world of all domains, or of the named ones with those whose tables they use.
+
+    also: further tools by name, each of which brings the tables of its domain. Raises `UsageError`.
+    """
     known = catalog()
-    chosen = _with_used(known, domains) if domains else tuple(known.domains)
-    kits = tuple(_toolkit(known, name, tools=not domains or name in domains) for name in chosen)
+    named = (*domains, *(known.tools[tool].domain for tool in also))
+    chosen = _with_used(known, named) if domains else tuple(known.domains)
+    kits = tuple(
+        _toolkit(known, name, [tool for tool in known.domains[name].tools if whole or tool in also])
+        for name in chosen
+        for whole in (not domains or name in domains,)
+    )
     rows = {table: entry.rows for name in chosen for table, entry in known.domains[name].tables.items() if entry.rows}
     return WorldSpec(
         name="systoolkit", description="A phone with watch, car and home.", rules=_RULES, now=NOW,
@@ -106,9 +125,9 @@ def _with_used(known: Catalog, domains: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in known.domains if name in found)
 
 
-def _toolkit(known: Catalog, name: str, *, tools: bool) -> Toolkit:
+def _toolkit(known: Catalog, name: str, tools: Sequence[str]) -> Toolkit:
     domain = known.domains[name]
-    own = tuple(known.tools[tool].spec for tool in domain.tools) if tools else ()
+    own = tuple(known.tools[tool].spec for tool in tools)
     tables = tuple(_table(table, entry) for table, entry in domain.tables.items())
     return Toolkit(name=name, description=domain.about, tables=tables, tools=own)
 
@@ -139,7 +158,10 @@ def _tool(
         effect="write" if any(isinstance(step, Run) for step in steps) else "read", steps=steps, paged=entry.paged,
     )  # fmt: skip
     plain = bool(template and template.plain) or _sets_one(own, takes)
-    return CatalogTool(spec, domain, entry.needs, entry.asks, entry.values, takes, plain)
+    implied = entry.implied + ({},) * (len(entry.asks) - len(entry.implied))
+    return CatalogTool(
+        spec, domain, entry.needs, entry.asks, implied, entry.values, takes, entry.found, entry.starts, plain
+    )
 
 
 def _template(entry: ToolEntry, templates: Mapping[str, Template], where: str) -> Template | None:
@@ -163,7 +185,7 @@ def _conditions(needs: Sequence[str], conditions: Mapping[str, Condition], where
     for need in needs:
         if need not in conditions:
             raise SpecError(f"{where}: there is no condition {need!r}", hint=f"conditions are {', '.join(conditions)}")
-    return [Require(**conditions[need].model_dump()) for need in needs]
+    return [Require(**conditions[need].model_dump(include=_REQUIRED)) for need in needs]
 
 
 def _rows_exist(takes: Mapping[str, Reading]) -> list[Step]:

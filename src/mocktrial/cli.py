@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from mocktrial.commands import datasets, doctor, runs, serve, train
+from mocktrial.commands import certify, datasets, doctor, gateway, judges, recommend, runs, scores, serve, train
 from mocktrial.mocktools.errors import MocktrialError, UsageError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (datasets, runs, train, serve, doctor):  # the order of --help
+for verbs in (datasets, runs, scores, certify, judges, train, recommend, serve, gateway, doctor):  # the order of --help
     app.add_typer(verbs.app)
 
 

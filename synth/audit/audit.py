@@ -33,6 +33,7 @@ class Audit:
 
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)  # figures that do not add up
     _seen: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, counts: Mapping[str, int], shapes: Shapes) -> None:
@@ -51,4 +52,5 @@ class Audit:
             **found,
             "tasks_per_second": round(counts["tasks"] / seconds, 1) if seconds > 0 else 0.0,
             **{key: group(counts, name) for key, name in groups.items()},
+            **self.more,
         }

@@ -5,9 +5,10 @@
               `PERMUTATIONS` values in locality-sensitive buckets: rensa, standard error 0.035), in any two worlds
     reworded  same world, same gold calls, same public values, and `REWORDED` of the letters after sorting words:
               finds typos and moved clauses, which break 3-grams, and tells a typo from another value
+    same      same world, writes, answer and values, hidden ones too: one wish in two wordings
 
-Equal questions in equal order give equal answers: the hashes are seeded. Nothing here looks at meaning;
-`embeddings` does where a model is installed.
+Equal questions in equal order give equal answers: the hashes are seeded. Nothing here looks at the meaning of
+words; `meaning` does, where a model is installed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rapidfuzz import fuzz
 from rensa import RMinHash, RMinHashDeduplicator
 
-from mocktrial.envs.task import Call, Task
-from mocktrial.mocktools.values import stable
+from mocktrial.envs.rubric import TellCriterion
+from mocktrial.envs.task import Call, Finish, Task, Value
+from mocktrial.mocktools.values import fold, stable
 
 NEAR = 0.8
 REWORDED = 82.0  # percent
@@ -34,7 +36,7 @@ _SEED = 20260122
 _GRAM = 3
 _WORD = re.compile(r"\w+(?:[-:.'’@]\w+)*")
 
-Kind = Literal["exact", "near", "reworded"]
+Kind = Literal["exact", "near", "reworded", "same"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Sample:
     id: str
     text: str  # normalised instruction
     block: str  # hash of world, gold calls and public values: those of one block are compared letter by letter
+    wish: str  # hash of world and wish: of all but words, look-ups and faults
 
 
 def sample_of(task: Task) -> Sample:
@@ -51,8 +54,23 @@ def sample_of(task: Task) -> Sample:
     calls = [step.call for step in task.gold if isinstance(step, Call)]
     public = sorted(stable(fact.value) for fact in task.facts if not fact.hidden)
     numbers = sorted(word for word in text.split() if any(letter.isdigit() for letter in word))
-    block = stable([task.world, calls, public, numbers])
-    return Sample(task.id, text, hashlib.sha256(block.encode()).hexdigest()[:16])
+    block = [task.world, calls, public, numbers]
+    return Sample(task.id, text, hashed(block), hashed([task.world, wish_of(task)]))
+
+
+def wish_of(task: Task) -> tuple[list[str], list[Any]]:
+    """The wish without its words: the tools that serve a subgoal, sorted; and all that these are given, what is
+    told in the end, and all values, of which kind and whether hidden. Look-ups and faults are not part of it."""
+    serving = [step for step in task.gold if isinstance(step, Call) and step.subgoal]
+    literals = [value.value for step in serving for value in step.arguments.values() if isinstance(value, Value)]
+    answers = [fold(step.finish) for step in task.gold if isinstance(step, Finish)]
+    answers += [part.sql for part in task.rubric.subgoals if isinstance(part, TellCriterion)]  # which column is told
+    values = [(fact.hidden and fact.kind, fold(stable(fact.value))) for fact in task.facts]
+    return sorted({step.call for step in serving}), [literals, answers, values]
+
+
+def hashed(value: Any) -> str:
+    return hashlib.sha256(stable(value).encode()).hexdigest()[:16]
 
 
 def normalised(instruction: str) -> str:
@@ -87,6 +105,7 @@ class Duplicates:
         self._exact: dict[str, str] = {}  # normalised text: id
         self._near = RMinHashDeduplicator(NEAR, PERMUTATIONS, True, None, _SEED)
         self._blocks: dict[str, list[tuple[str, str]]] = {}  # block: (text, id)
+        self._wishes: dict[str, str] = {}  # wish: id
 
     def take(self, sample: Sample) -> tuple[Kind, str] | None:
         """None, and the sample is remembered; or how it repeats which earlier one, and it is not."""
@@ -100,7 +119,10 @@ class Duplicates:
         for text, name in mates:
             if fuzz.token_sort_ratio(text, sample.text, score_cutoff=REWORDED):
                 return "reworded", name
+        if sample.wish in self._wishes:
+            return "same", self._wishes[sample.wish]
         self._exact[sample.text] = sample.id
+        self._wishes[sample.wish] = sample.id
         self._near.add(sample.id, minhash)
         mates.append((sample.text, sample.id))
         return None

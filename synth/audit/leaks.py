@@ -41,7 +41,7 @@ def leaks(task: Task, texts: Texts) -> list[str]:
 
 
 def _tells(text: str, fact: Fact) -> bool:
-    others = [other for other in fact.alternatives if isinstance(other, str)]
+    others = (other for other in fact.alternatives if isinstance(other, str))
     return says(text, str(fact.value)) and not any(says(text, other) for other in others)
 
 

@@ -94,11 +94,12 @@ class Composer:
         )
         scene = Scene(design, Ops(ops), chance, now.date())
         goals = tuple(Goal.model_validate(data) for data in _numbered(_goals(scene)))
+        personas = tuple(Persona(occupation=role) for role in design.kit.roles)
         return Blueprint(
             name=kit_name.replace("_", "-"),
             world=spec,
             rows=RowRecipe.model_validate({"tables": recipes}),
-            goals=Goals(personas=tuple(Persona(occupation=role) for role in design.kit.roles), goals=goals),
+            goals=Goals.model_construct(personas=personas, goals=goals),  # each goal is checked already
         )
 
 

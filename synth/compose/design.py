@@ -83,15 +83,15 @@ class RecordDesign:
     record: Record
     noun: Noun
     key: str
-    links: tuple[LinkDesign, ...]
-    fields: tuple[Field, ...]
-    moves: tuple[Move, ...]
-    rules: tuple[RuleDesign, ...]
     coarse_moves: bool  # one tool for all moves
     coarse_changes: bool  # one tool for all changes
     named_links: bool  # lists show the names of linked things beside their ids
     noted: bool  # has a note
     totals: bool  # has tools that count and sum
+    links: tuple[LinkDesign, ...]
+    fields: tuple[Field, ...]
+    moves: tuple[Move, ...]
+    rules: tuple[RuleDesign, ...]
 
     @property
     def table(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 from mocktrial.synth.compose.scene import GoalData, wording
 
@@ -65,12 +66,13 @@ def joined(*goals: GoalData) -> GoalData | None:
     parts = [first, *(renamed(goal, f"_{number}") for number, goal in enumerate(others, 2))]
     frames = wording()["join" if len(parts) == 2 else "join_three"]["frames"]
     texts = zip(*(part["instructions"] for part in parts), strict=False)
+    start = crc32(first["wish"].encode())  # not the same few frames in every goal
     return {
         "id": "both" if len(parts) == 2 else "three",
         "tags": list(dict.fromkeys(["multi", *(tag for part in parts for tag in part.get("tags", ()))])),
         "family": "policy" if any(part.get("family") == "policy" for part in parts) else "tool_use",
         "wish": " ".join(part["wish"] for part in parts),
-        "instructions": [_joined(frames[number % len(frames)], each) for number, each in enumerate(texts)],
+        "instructions": [_joined(frames[number % len(frames)], each) for number, each in enumerate(texts, start)],
         "bind": [source for part in parts for source in part["bind"]],
         "facts": [fact for part in parts for fact in part["facts"]],
         "plan": [call for part in parts for call in part["plan"]],

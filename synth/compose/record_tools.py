@@ -9,7 +9,7 @@ from mocktrial.synth.compose.design import LinkDesign, RecordDesign, RuleDesign,
 from mocktrial.synth.compose.ops import Op
 from mocktrial.synth.compose.record_writes import assign_op, change_ops, create_op, move_ops, note_op
 from mocktrial.synth.compose.sql import active, free_places, join_links
-from mocktrial.synth.compose.tools import Maker, column_of, known, schema_of
+from mocktrial.synth.compose.tools import Maker, column_of, get_one, known, schema_of
 from mocktrial.synth.kits import Field
 
 
@@ -92,12 +92,8 @@ def _of(make: Maker, record: RecordDesign, link: LinkDesign) -> Op:
 def _get(make: Maker, record: RecordDesign, finder: str) -> Op:
     parameter = make.id_of(record)
     columns, joins, gives = _columns(record, True, noted=True)
-    return make.read(
-        "get", record.record.name, make.name("get", record.noun.snake), f"All that is known of {record.noun.a}",
-        [known(record, parameter, finder),
-         Give(give=f"SELECT {columns} FROM {record.table} r{joins} WHERE r.{record.key} = :{parameter}")],
-        parameters={parameter: {"type": "string"}}, args={"id": parameter}, gives=gives,
-    )  # fmt: skip
+    query = f"SELECT {columns} FROM {record.table} r{joins} WHERE r.{record.key} = :{parameter}"
+    return get_one(make, record, record.record.name, finder, query, gives)
 
 
 def _browse(make: Maker, record: RecordDesign) -> Op:

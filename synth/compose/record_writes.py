@@ -9,7 +9,7 @@ from mocktrial.mocktools.spec import Give, Require, Run, Step
 from mocktrial.synth.compose.design import Design, LinkDesign, RecordDesign, RuleDesign, snake
 from mocktrial.synth.compose.ops import Op
 from mocktrial.synth.compose.sql import active, flag_holds, free_places, quoted, taken_by, text
-from mocktrial.synth.compose.tools import Maker, known, schema_of
+from mocktrial.synth.compose.tools import Maker, change_any, known, schema_of, update
 from mocktrial.synth.kits import Move
 
 VERIFIED = "verified_people"  # the table of who has proved who they are
@@ -33,7 +33,7 @@ def create_op(make: Maker, record: RecordDesign) -> Op:
         values[field.name] = f":{field.name}"
     values["status"] = text(record.record.states[0])
     for rule in record.rules:
-        steps += _checks_at_create(record, rule, args)
+        steps += filter(None, [_check_at_create(record, rule, args)])
     steps.append(
         Require(require=f"SELECT new_id('{record.noun.snake[:1]}') AS fresh", error="no_id", message="No id is left.")
     )
@@ -65,7 +65,7 @@ def _verified(design: Design, record: RecordDesign, owner: str) -> list[Step]:
     ]  # fmt: skip
 
 
-def _checks_at_create(record: RecordDesign, rule: RuleDesign, args: dict[str, str]) -> list[Step]:
+def _check_at_create(record: RecordDesign, rule: RuleDesign, args: dict[str, str]) -> Require | None:
     data, noun = rule.rule, record.noun
     match data.kind:
         case "once":
@@ -73,56 +73,46 @@ def _checks_at_create(record: RecordDesign, rule: RuleDesign, args: dict[str, st
                 f"q.{record.link(name).column if name in args and record.field(name) is None else name} = :{args[name]}"
                 for name in data.once
             )
-            return [
-                Require(
-                    require=f"SELECT 1 AS unused WHERE NOT EXISTS (SELECT 1 FROM {record.table} q "
-                            f"WHERE {tests} AND {active(record, 'q')})",
-                    error="taken", message=f"There is {noun.a} with the same {_listed(record, data.once)} already.",
-                    hint=f"Choose another {_word(record, data.once[-1])}.",
-                )
-            ]  # fmt: skip
+            return Require(
+                require=f"SELECT 1 AS unused WHERE NOT EXISTS (SELECT 1 FROM {record.table} q "
+                        f"WHERE {tests} AND {active(record, 'q')})",
+                error="taken", message=f"There is {noun.a} with the same {_listed(record, data.once)} already.",
+                hint=f"Choose another {_word(record, data.once[-1])}.",
+            )  # fmt: skip
         case "limit":
             link = record.link(data.limit or "")
-            return [
-                Require(
-                    require=f"SELECT 1 AS allowed WHERE {taken_by(record, link, ':' + args[link.name])} < {rule.most}",
-                    error="too_many", message=f"A {link.words} has at most {rule.most} active {noun.many}.",
-                    hint=f"One of the {noun.many} must end first.",
-                )
-            ]  # fmt: skip
+            return Require(
+                require=f"SELECT 1 AS allowed WHERE {taken_by(record, link, ':' + args[link.name])} < {rule.most}",
+                error="too_many", message=f"A {link.words} has at most {rule.most} active {noun.many}.",
+                hint=f"One of the {noun.many} must end first.",
+            )  # fmt: skip
         case "capacity":
             link = record.link(data.capacity or "")
-            return [
-                Require(
-                    require=f"SELECT 1 AS allowed FROM {link.to.table} c WHERE c.{link.to.key} = :{args[link.name]} "
-                            f"AND {free_places(record, rule, 'c')} > 0",
-                    error="full", message=f"The {link.words} is full.", hint=f"Choose another {link.words}.",
-                )
-            ]  # fmt: skip
+            return Require(
+                require=f"SELECT 1 AS allowed FROM {link.to.table} c WHERE c.{link.to.key} = :{args[link.name]} "
+                        f"AND {free_places(record, rule, 'c')} > 0",
+                error="full", message=f"The {link.words} is full.", hint=f"Choose another {link.words}.",
+            )  # fmt: skip
         case "stock":
             link = record.link(data.stock or "")
             wanted = f":{data.amount}" if data.amount else "1"
-            return [
-                Require(
-                    require=f"SELECT {data.by} AS held FROM {link.to.table} WHERE {link.to.key} = :{args[link.name]} "
-                            f"AND {data.by} >= {wanted}",
-                    error="not_enough", message=f"The {link.words} has not enough {_field_word(link, data.by)}.",
-                    hint="Ask for less, or choose another.",
-                )
-            ]  # fmt: skip
+            return Require(
+                require=f"SELECT {data.by} AS held FROM {link.to.table} WHERE {link.to.key} = :{args[link.name]} "
+                        f"AND {data.by} >= {wanted}",
+                error="not_enough", message=f"The {link.words} has not enough {_field_word(link, data.by)}.",
+                hint="Ask for less, or choose another.",
+            )  # fmt: skip
         case "needs":
             link = record.link(data.needs or "")
             field = link.to.field(data.by or "")
             assert field is not None, "the design keeps a rule only with its field"
-            return [
-                Require(
-                    require=f"SELECT 1 AS allowed FROM {link.to.table} c WHERE c.{link.to.key} = :{args[link.name]} "
-                            f"AND {flag_holds(field, data.value, f'c.{field.name}')}",
-                    error="not_allowed", message=f"The {link.words} is not {field.flag or data.value}.",
-                    hint="This cannot be done until that changes.",
-                )
-            ]  # fmt: skip
-    return []
+            return Require(
+                require=f"SELECT 1 AS allowed FROM {link.to.table} c WHERE c.{link.to.key} = :{args[link.name]} "
+                        f"AND {flag_holds(field, data.value, f'c.{field.name}')}",
+                error="not_allowed", message=f"The {link.words} is not {field.flag or data.value}.",
+                hint="This cannot be done until that changes.",
+            )  # fmt: skip
+    return None
 
 
 def _stock(record: RecordDesign, rule: RuleDesign, owner: str, amount: str) -> Run:
@@ -144,7 +134,7 @@ def move_ops(make: Maker, record: RecordDesign, finder: str) -> Iterator[Op]:
                 error="wrong_state", message=f"This {record.noun.one} cannot become {{status}} now.",
                 hint="See its status first.",
             ),
-            _update(record, "status = :status", parameter),
+            update(record, "status = :status", parameter),
         ]  # fmt: skip
         reached = list(dict.fromkeys(move.to for move in record.moves))
         ways = "; ".join(f"{'/'.join(move.of)} to {move.to} ({move.verb})" for move in record.moves)
@@ -159,16 +149,12 @@ def move_ops(make: Maker, record: RecordDesign, finder: str) -> Iterator[Op]:
         steps = [known(record, parameter, finder), *_owner_verified(make, record, parameter)]
         steps += [step for rule in record.rules for step in _notice(record, rule, parameter, move.verb)]
         steps += [_legal(record, move, parameter),
-                  _update(record, f"status = {text(move.to)}", parameter)]  # fmt: skip
+                  update(record, f"status = {text(move.to)}", parameter)]  # fmt: skip
         yield make.write(
             "move", record.record.name, make.name("status", record.noun.snake, move.verb),
             f"{move.verb.capitalize()} {record.noun.a} that is {' or '.join(move.of)}", steps,
             parameters={parameter: {"type": "string"}}, detail=move.verb, args={"id": parameter},
         )  # fmt: skip
-
-
-def _update(record: RecordDesign, sets: str, parameter: str) -> Run:
-    return Run(run=f"UPDATE {record.table} SET {sets} WHERE {record.key} = :{parameter}")
 
 
 def _legal(record: RecordDesign, move: Move, parameter: str) -> Require:
@@ -205,21 +191,13 @@ def change_ops(make: Maker, record: RecordDesign, finder: str) -> Iterator[Op]:
     parameter = make.id_of(record)
     first = [known(record, parameter, finder), *_owner_verified(make, record, parameter)]
     if record.coarse_changes and len(fields) > 1:
-        sets = ", ".join(f"{field.name} = coalesce(:{field.name}, {field.name})" for field in fields)
-        yield make.write(
-            "set", record.record.name, make.name("update", record.noun.snake),
-            f"Change {' or '.join(field.words for field in fields)} of {record.noun.a}",
-            [*first, _update(record, sets, parameter)],
-            parameters={parameter: {"type": "string"}, **{field.name: schema_of(field) for field in fields}},
-            optional=[field.name for field in fields],
-            args={"id": parameter, **{field.name: field.name for field in fields}},
-        )  # fmt: skip
+        yield change_any(make, record, record.record.name, fields, first)
         return
     for field in fields:
         yield make.write(
             "set", record.record.name, make.name("set", f"{record.noun.snake}_{field.name}"),
             f"Change the {field.words} of {record.noun.a}",
-            [*first, _update(record, f"{field.name} = :{field.name}", parameter)],
+            [*first, update(record, f"{field.name} = :{field.name}", parameter)],
             parameters={parameter: {"type": "string"}, field.name: schema_of(field)}, detail=field.name,
             args={"id": parameter, field.name: field.name},
         )  # fmt: skip
@@ -231,7 +209,7 @@ def assign_op(make: Maker, record: RecordDesign, link: LinkDesign, finder: str) 
         "assign", record.record.name, make.name("assign", f"{record.noun.snake}_{snake(link.words)}"),
         f"Give {record.noun.a} another {link.words}",
         [known(record, parameter, finder), *_owner_verified(make, record, parameter), known(link.to, target, ""),
-         _update(record, f"{link.column} = :{target}", parameter)],
+         update(record, f"{link.column} = :{target}", parameter)],
         parameters={parameter: {"type": "string"}, target: {"type": "string"}}, detail=link.name,
         args={"id": parameter, "to": target},
     )  # fmt: skip
@@ -242,7 +220,7 @@ def note_op(make: Maker, record: RecordDesign, finder: str) -> Op:
     return make.write(
         "note", record.record.name, make.name("note", record.noun.snake), f"Put a note on {record.noun.a}",
         [known(record, parameter, finder),
-         _update(record, "note = :note", parameter)],
+         update(record, "note = :note", parameter)],
         parameters={parameter: {"type": "string"}, "note": {"type": "string", "minLength": 1, "maxLength": 200}},
         args={"id": parameter, "note": "note"},
     )  # fmt: skip

@@ -112,6 +112,38 @@ def known(entity: ThingDesign | RecordDesign, parameter: str, finder: str) -> Re
     )
 
 
+def update(entity: ThingDesign | RecordDesign, sets: str, parameter: str) -> Run:
+    return Run(run=f"UPDATE {entity.table} SET {sets} WHERE {entity.key} = :{parameter}")
+
+
+def get_one(
+    make: Maker, entity: ThingDesign | RecordDesign, about: str, finder: str, query: str, gives: dict[str, str]
+) -> Op:
+    """The tool that shows all of one thing or record; `query` takes its id."""
+    parameter = make.id_of(entity)
+    return make.read(
+        "get", about, make.name("get", entity.noun.snake), f"All that is known of {entity.noun.a}",
+        [known(entity, parameter, finder), Give(give=query)],
+        parameters={parameter: {"type": "string"}}, args={"id": parameter}, gives=gives,
+    )  # fmt: skip
+
+
+def change_any(
+    make: Maker, entity: ThingDesign | RecordDesign, about: str, fields: Sequence[Field], first: Sequence[Step]
+) -> Op:
+    """One tool for all changes, after the steps `first`: a field that it is not given stays."""
+    parameter = make.id_of(entity)
+    sets = ", ".join(f"{field.name} = coalesce(:{field.name}, {field.name})" for field in fields)
+    return make.write(
+        "set", about, make.name("update", entity.noun.snake),
+        f"Change {' or '.join(field.words for field in fields)} of {entity.noun.a}",
+        [*first, update(entity, sets, parameter)],
+        parameters={parameter: {"type": "string"}, **{field.name: schema_of(field) for field in fields}},
+        optional=[field.name for field in fields],
+        args={"id": parameter, **{field.name: field.name for field in fields}},
+    )  # fmt: skip
+
+
 def thing_ops(make: Maker, thing: ThingDesign, design: Design) -> Iterator[Op]:
     """Everything that can be done with one kind of thing."""
     find = _find(make, thing)
@@ -177,36 +209,22 @@ def _get(make: Maker, thing: ThingDesign, finder: str) -> Op:
         columns.append(f"p.name AS {thing.parent.noun.snake}")
         join = f" JOIN {thing.parent.table} p ON p.{thing.parent.key} = t.{parent_column(thing)}"
         gives["parent"] = thing.parent.noun.snake
-    return make.read(
-        "get", thing.thing.name, make.name("get", thing.noun.snake), f"All that is known of {thing.noun.a}",
-        [known(thing, parameter, finder),
-         Give(give=f"SELECT {', '.join(columns)} FROM {thing.table} t{join} WHERE t.{thing.key} = :{parameter}")],
-        parameters={parameter: {"type": "string"}}, args={"id": parameter}, gives=gives,
-    )  # fmt: skip
+    query = f"SELECT {', '.join(columns)} FROM {thing.table} t{join} WHERE t.{thing.key} = :{parameter}"
+    return get_one(make, thing, thing.thing.name, finder, query, gives)
 
 
 def _changes(make: Maker, thing: ThingDesign, finder: str) -> Iterator[Op]:
     fields = [field for field in thing.fields if field.change]
     parameter = make.id_of(thing)
     if thing.coarse and len(fields) > 1:
-        sets = ", ".join(f"{field.name} = coalesce(:{field.name}, {field.name})" for field in fields)
-        yield make.write(
-            "set", thing.thing.name, make.name("update", thing.noun.snake),
-            f"Change {' or '.join(field.words for field in fields)} of {thing.noun.a}",
-            [known(thing, parameter, finder),
-             Run(run=f"UPDATE {thing.table} SET {sets} WHERE {thing.key} = :{parameter}")],
-            parameters={parameter: {"type": "string"}, **{field.name: schema_of(field) for field in fields}},
-            optional=[field.name for field in fields],
-            args={"id": parameter, **{field.name: field.name for field in fields}},
-        )  # fmt: skip
+        yield change_any(make, thing, thing.thing.name, fields, [known(thing, parameter, finder)])
         return
     for field in fields:
         yield make.write(
             "set", thing.thing.name, make.name("set", f"{thing.noun.snake}_{field.name}"),
             f"Change the {field.words} of {thing.noun.a}" if field.kind != "flag"
             else f"Say whether {thing.noun.a} is {field.flag}",
-            [known(thing, parameter, finder),
-             Run(run=f"UPDATE {thing.table} SET {field.name} = :{field.name} WHERE {thing.key} = :{parameter}")],
+            [known(thing, parameter, finder), update(thing, f"{field.name} = :{field.name}", parameter)],
             parameters={parameter: {"type": "string"}, field.name: schema_of(field)}, detail=field.name,
             args={"id": parameter, field.name: field.name},
         )  # fmt: skip

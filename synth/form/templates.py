@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -75,6 +76,7 @@ def instruct(
     return fill(chosen, {**(bound or {}), **spoken})
 
 
+@lru_cache(maxsize=4096)
 def sql_names(sql: str) -> tuple[str, ...]:
     """The values that `sql` names, each once, in order."""
     return tuple(dict.fromkeys(_SQL_NAME.findall(_QUOTED.sub("''", sql))))

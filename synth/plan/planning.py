@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from mocktrial.mocktools.image import WorldImage
@@ -99,9 +100,9 @@ def alternatives_of(goal: Goal, fact: str, stage: Stage, values: Values) -> list
     return [distinct[key] for key in sorted(distinct)]
 
 
-def carry_out(goal: Goal, image: WorldImage, values: Values, seed: int) -> PlanRun:
-    """Make the goal's calls in a fresh world opened with `seed`: a sketch."""
-    with Stage(image, seed) as stage:
+def carry_out(goal: Goal, image: WorldImage, values: Values, seed: int, later: timedelta = timedelta()) -> PlanRun:
+    """Make the goal's calls in a fresh world opened with `seed`, its clock on by `later`: a sketch."""
+    with Stage(image, seed, later) as stage:
         return run_plan(goal, stage, values, sketch=True)
 
 

@@ -1,4 +1,4 @@
-"""A stage plays calls in one world and remembers each: the same call after the same writes is played once.
+"""A stage plays calls in one `RecalledWorld`: the same call after the same writes is played once.
 
 A state is a number: 0 is the world as it was opened, and each write that succeeds leads to another. Reads and
 calls that fail lead nowhere. `make_task` plays a plan a dozen times with one value changed; here that costs
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +17,7 @@ import apsw
 
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.mocktools.world import World
+from mocktrial.mocktools.recalled import RecalledWorld
 from mocktrial.mocktools.writeset import Change
 
 START = 0
@@ -33,37 +34,27 @@ class Outcome:
 
 
 class Stage:
-    """Close it, or use `with`. `image` and `seed` are what each world of it is opened with."""
+    """Close it, or use `with`. `image` and `seed` are what its world is opened with, `later` what its clock is on."""
 
-    def __init__(self, image: WorldImage, seed: int) -> None:
+    def __init__(self, image: WorldImage, seed: int, later: timedelta = timedelta()) -> None:
         self.image, self.seed = image, seed
-        self._world = World.open(image, seed)
-        self._here = START
-        self._paths: list[tuple[tuple[str, Mapping[str, Any]], ...]] = [()]  # by state, the writes that led there
-        self._changes: dict[int, tuple[Change, ...]] = {START: ()}
-        self._played: dict[tuple[int, str, str], Outcome] = {}
+        self._world = RecalledWorld.open(image, seed)
+        self._world.advance(self._world.now + later)
+        self._places = [self._world.mark()]  # by state
+        self._numbers: dict[object, int] = {}
 
     def call(self, state: int, tool: str, arguments: Mapping[str, Any]) -> Outcome:
         """Make one call in a state."""
-        key = state, tool, repr(arguments)
-        found = self._played.get(key)
-        if found is None:
-            found = self._played[key] = self._play(state, tool, arguments)
-        return found
-
-    def _play(self, state: int, tool: str, arguments: Mapping[str, Any]) -> Outcome:
-        world = self._at(state)
-        result = world.call_parsed(tool, arguments)
+        result = self._at(state).call_parsed(tool, arguments)
         if result.ok and self.image.tools[tool].spec.effect == "write":
-            self._paths.append((*self._paths[state], (tool, arguments)))
-            self._here = state = len(self._paths) - 1
+            state = self._numbers.setdefault(self._world.state, len(self._places))
+            if state == len(self._places):
+                self._places.append(self._world.mark())
         return Outcome(result.ok, result.code, result.value, state)
 
     def changes(self, state: int) -> tuple[Change, ...]:
         """Net changes of a state since the world was opened."""
-        if state not in self._changes:
-            self._changes[state] = self._at(state).write_set()
-        return self._changes[state]
+        return self._at(state).write_set()
 
     def query(self, state: int, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows of a query in a state. Raises `SpecError` for a query that the world refuses."""
@@ -72,17 +63,8 @@ class Stage:
         except apsw.Error as error:
             raise SpecError(f"world {self.image.spec.name}: {sql!r}: {error}") from error
 
-    def _at(self, state: int) -> World:
-        """The world in that state, played again from the start where it has moved elsewhere."""
-        if state != self._here:
-            here, wanted = self._paths[self._here], self._paths[state]
-            if here != wanted[: len(here)]:
-                self._world.close()
-                self._world = World.open(self.image, self.seed)
-                here = ()
-            for tool, arguments in wanted[len(here) :]:
-                self._world.call_parsed(tool, arguments)
-            self._here = state
+    def _at(self, state: int) -> RecalledWorld:
+        self._world.rewind(self._places[state])
         return self._world
 
     def close(self) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
+from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Fact, GoldStep, Persona, Task
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.form.goals import FactTemplate, Goal
@@ -28,10 +30,11 @@ from mocktrial.synth.plan.strays import has_writes, stray_write
 from mocktrial.synth.plan.underspecify import Uses, gives_away, readable, telling_alternatives
 from mocktrial.synth.voice.speech import realise
 
-MAX_ALTERNATIVES = 3  # of a hidden fact; each is played in the proof
+MAX_ALTERNATIVES = 2  # of a hidden fact; each is played in the proof
 MAX_PUBLIC = 1  # of any other
 _OPINIONS = ("preference", "constraint")  # kinds of facts that no result can give away, whatever number stands in it
 MAX_HIDDEN = 2
+_LATER = timedelta(minutes=11)  # by which the twin plan's clock is on
 
 
 class _Others:
@@ -82,20 +85,21 @@ def make_task(
     speaker: who asks, in words of their own; without one, somebody of `personas` in the words of the goal.
     """
     chance = random.Random(seed)
-    with Stage(image, seed) as stage:
+    with Stage(image, derive(seed, "trial", 0)) as stage:
         draft = _draft(goal, stage, chance)
-        violation = _Violation(draft, seed)
         concealed = _hide(draft, chance) if goal.gap else ()
         hidden = concealed if gap else ()
         instruction = _instruction(draft, concealed, hidden, chance)
         if speaker is not None:
             instruction = _said_by(speaker, instruction, draft, hidden, chance)
+        violation = _Violation(draft, seed)
         for fact, others in draft.others.items():
             others.find(MAX_ALTERNATIVES if fact in concealed else MAX_PUBLIC)
         questions = {fact.id: _question(draft, fact, hidden) for fact in goal.facts}
         other_runs = [run for others in draft.others.values() for _, run in others.telling]
         steps = GoldWriter(goal, draft.gold, questions, draft.names, other_runs).write(hidden)
-        twin = carry_out(goal, image, draft.values, seed + 1) if _makes_ids(draft.gold, image) else draft.gold
+        varies = _varies(draft.gold, image)
+        twin = carry_out(goal, image, draft.values, seed + 1, _LATER) if varies else draft.gold
         rubric = build_rubric(goal, draft.values, hidden, draft.gold, twin, writable=has_writes(image))
         return Task(
             id="draft",
@@ -211,10 +215,10 @@ def _fact(draft: _Draft, template: FactTemplate, questions: dict[str, str], hidd
     )
 
 
-def _makes_ids(gold: PlanRun, image: WorldImage) -> bool:
-    """Whether something of the plan may depend on the episode's seed."""
-    tools = {call.template.call for call in gold.calls}
-    return any("new_id" in step.sql for tool in sorted(tools) for step in image.tools[tool].steps)
+def _varies(gold: PlanRun, image: WorldImage) -> bool:
+    """Whether what the plan writes may depend on the episode's seed or on when it is carried out."""
+    tools = [image.tools[name] for name in sorted({call.template.call for call in gold.calls})]
+    return any(tool.makes_ids or (tool.reads_clock and tool.spec.effect == "write") for tool in tools)
 
 
 class _Violation:

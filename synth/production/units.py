@@ -19,7 +19,7 @@ from typing import Protocol
 from mocktrial.envs.dataset import Proof
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Persona, Task
-from mocktrial.mocktools.check import check_world
+from mocktrial.mocktools.check import check_image
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
@@ -127,7 +127,7 @@ def make_unit(
         image = compile_world(make_world(blueprint, number, seed))
     except SpecError as error:
         return Unit(number, None, (), {f"world: {error}"[:120]: 1})
-    problems = check_world(image.spec, rounds=_CHECK_ROUNDS, seed=derive(seed, "check", number)).problems
+    problems = check_image(image, rounds=_CHECK_ROUNDS, seed=derive(seed, "check", number)).problems
     if problems:
         return Unit(number, None, (), {f"world: {problems[0].rule}": 1})
     speaker = _Speaker(style, blueprint, seed, number * per_world)

@@ -7,6 +7,7 @@ are Ray tasks instead. What comes out is the same in every way of running.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -63,6 +64,7 @@ def _on_processes(make: Make[T], first: int, workers: int, count: int | None = N
 
 def _begin(make: Callable[[int], Any], stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what was imported stays: no use to look for cycles in it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _make.append(lambda number: None if stop.is_set() else make(number))
 

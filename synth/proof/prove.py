@@ -12,17 +12,17 @@ and were told, were given a yes and wrote in the same order; such a play is righ
 the rule, since a play that differs in any of these and passes is one. A task with fewer than `MIN_MUTANTS` does
 not ship.
 
-Every variant is an episode in the same environment that agents meet, graded by the same code. A variant
+Every variant is an episode in the same environment that agents meet, graded by the same code. A guess is settled,
+and its play over, at the first use of a value that was not told: no later act can mend that. A variant
 in which the environment itself breaks (`NoResult`) is a failure of the task.
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import islice
 
 import apsw
 
@@ -30,18 +30,18 @@ from mocktrial.agents.scripted import truth
 from mocktrial.envs.proof import Proof
 from mocktrial.envs.rubric import AskCriterion
 from mocktrial.envs.seeds import derive
-from mocktrial.envs.task import Ask, Call, Finish, FromFact, FromStep, Task, Value
+from mocktrial.envs.task import Ask, Call, Finish, FromFact, FromStep, Task
 from mocktrial.mocktools.arguments import ArgumentSource
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
-from mocktrial.mocktools.spec import ToolSpec
 from mocktrial.mocktools.values import same
+from mocktrial.synth.plan.strays import Effect, calls_of, drawn, given_of
 from mocktrial.synth.proof.paraphrase import reordered
-from mocktrial.synth.proof.rehearsal import Play, Rehearsal
+from mocktrial.synth.proof.rehearsal import Play, Rehearsal, failed
 from mocktrial.synth.proof.variants import OPERATORS, Operator, Scene, Variant, stray_after
 
 MIN_MUTANTS = 8
-_SPARE = 6  # mutants drawn beyond those, since some turn out to be none
+_WANTED = 10  # mutants, where generated writes can bring a task there
 _EXTRA_READS = 3
 _SPAM = 3  # tools that the agent calls which calls all
 _STRAY_TRIES = 40  # generated writes, until enough of them change what the task leaves alone
@@ -49,8 +49,11 @@ _PLANNED = ("stray_write", "follow_order", "no_confirm")  # wrong however they e
 
 
 def prove(task: Task, image: WorldImage) -> Proof:
-    """Play every variant; the proof lists those that did not end as they must."""
-    trial = _Trial(task, image)
+    """Play every variant; the proof lists those that did not end as they must.
+
+    Judge criteria are left out: predicates alone must tell right from wrong, so that no task hinges on a judge.
+    """
+    trial = _Trial(task.model_copy(update={"rubric": task.rubric.without_judges()}), image)
     try:
         trial.failures += _dangling(task)
         if not trial.failures:
@@ -78,9 +81,10 @@ class _Trial:
         self.made: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()
         self.failures: list[str] = []
+        self._seen: set[tuple[str, ...]] = set()  # what plays sent, of those that counted
+        self._unbroken = {criterion.id: None for criterion in self.task.rubric.subgoals}
         self._source = ArgumentSource(image.spec, derive(task.seed, "proof"), image.pools)
-        self._readers = [tool for tool in image.spec.tools() if tool.effect == "read"]
-        self._writers = [tool for tool in image.spec.tools() if tool.effect == "write"]
+        self._writers = [tool for tool in image.spec.tools_of("agent") if tool.effect == "write"]
 
     def run(self) -> None:
         start = self.stage.untouched()
@@ -93,25 +97,34 @@ class _Trial:
         if not gold.success:
             self.failures.append("gold: the gold plan fails")
             return
+        self._seen.add(gold.sent)
         scene = self._scene(gold)
         right = self._paraphrases(scene, reads)
         mutants = _made_by(OPERATORS, scene)
-        count = max(1, MIN_MUTANTS + _SPARE - len(mutants))
-        mutants += _made_by({"stray_after": stray_after}, replace(scene, strays=self._strays(gold, count)))
-        plays = self.stage.play([*right, *mutants])
-        for variant, play in zip(right, plays, strict=False):
+        for variant, play in zip(right, self.stage.play(right), strict=True):
             self._judge_right(variant, play, gold)
-        self._judge_mutants(mutants, plays[len(right) :], gold)
+        self._judge_mutants(mutants, gold)
+        missing = max(0 if self._strays_already() else 1, _WANTED - self.made.total())
+        strays = _made_by({"stray_after": stray_after}, replace(scene, strays=self._strays(gold, missing)))
+        self._judge_mutants(strays, gold)
+        self._conclude()
 
     def _scene(self, gold: Play) -> Scene:
-        chance = random.Random(derive(self.task.seed, "spam"))
         return Scene(
             self.task,
             truth(self.task),
             gold.results,
             writers=frozenset(tool.name for tool in self._writers),
-            spam=tuple(self._drawn(tool) for tool in chance.sample(self._writers, min(_SPAM, len(self._writers)))),
+            spam=self._drawn("write")[:_SPAM],
         )
+
+    def _drawn(self, effect: Effect) -> tuple[Call, ...]:
+        return calls_of(self.stage.episode.image, effect, self.task.seed)
+
+    def _strays_already(self) -> bool:
+        """Whether the violation is a drawn write: one that a goal forbids by name does not show that others fail."""
+        drawn_writes = self._drawn("write")
+        return any(step in drawn_writes for step in self.task.violation)
 
     def _paraphrases(self, scene: Scene, reads: tuple[Call, ...]) -> list[Variant]:
         found = []
@@ -130,25 +143,26 @@ class _Trial:
         if not play.success:
             self.failures.append(f"{variant.kind}: {variant.name} fails")
 
-    def _judge_mutants(self, variants: Sequence[Variant], plays: Sequence[Play], gold: Play) -> None:
+    def _judge_mutants(self, variants: Sequence[Variant], gold: Play) -> None:
         idle = not any(isinstance(step, Call) and step.subgoal for step in self.task.gold)
-        unbroken = {criterion.id: None for criterion in self.task.rubric.subgoals}
-        seen = {gold.sent}
-        for variant, play in zip(variants, plays, strict=True):
+        for variant, play in zip(variants, self.stage.play(variants), strict=True):
             if variant.kind == "left-out" or (variant.kind == "nothing" and idle):
                 for name in play.unmet:
-                    unbroken.pop(name, None)
-            refused = variant.taken is not None and _failed(play.results.get(variant.taken))
+                    self._unbroken.pop(name, None)
+            refused = variant.taken is not None and failed(play.results.get(variant.taken))
             alike = play.success and play.ending == gold.ending and variant.operator not in _PLANNED
-            if play.sent in seen or refused or alike:
+            if play.sent in self._seen or refused or alike:
                 continue
-            seen.add(play.sent)
+            self._seen.add(play.sent)
             self.counts[variant.kind] += 1
             self.made[variant.operator] += 1
             self.killed[variant.operator] += not play.success
             if play.success:
                 self.failures.append(f"{variant.kind}: {variant.name} passes")
-        self.failures += [f"left-out: {name} holds whichever call is left out" for name in unbroken]
+
+    def _conclude(self) -> None:
+        """What only all of the mutants together show."""
+        self.failures += [f"left-out: {name} holds whichever call is left out" for name in self._unbroken]
         if self.task.rubric.forbidden and not self.counts["forbidden"]:
             self.failures.append("forbidden: no plan breaks it")
         if self.made.total() < MIN_MUTANTS:
@@ -158,48 +172,31 @@ class _Trial:
         """A few reads that succeed at the start and use no hidden value, which would be a guess."""
         hidden = [fact.value for fact in self.task.hidden()]
         faulty = {fault.tool for fault in self.task.faults}
-        tools = [tool for tool in self._readers if tool.name not in faulty]
-        reads: list[Call] = []
-        for number in range(4 * _EXTRA_READS if tools else 0):
-            if len(reads) == _EXTRA_READS:
-                break
-            call = self._drawn(tools[(self.task.seed + number) % len(tools)])
-            given = _given(call)
-            guesses = any(same(value, item) for value in hidden for item in given.values())
-            if not guesses and self.stage.episode.world.call(call.call, given).ok:
-                reads.append(call)
-        return tuple(reads)
+        reads = (
+            call
+            for call in self._drawn("read")
+            if call.call not in faulty
+            and not any(same(value, item) for value in hidden for item in given_of(call).values())
+        )
+        return tuple(islice(reads, _EXTRA_READS))
 
     def _strays(self, gold: Play, count: int) -> tuple[Call, ...]:
         """Writes that the world takes after the gold plan, and that leave it otherwise than the plan did."""
         found: list[Call] = []
         world = self.stage.episode.world
-        end = world.mark()
         for number in range(_STRAY_TRIES if self._writers else 0):
             if len(found) == count:
                 break
-            call = self._drawn(self._writers[(self.task.seed + number) % len(self._writers)])
-            if world.call(call.call, _given(call)).ok and world.write_set() != gold.writes and call not in found:
+            world.rewind(self.stage.end)
+            call = drawn(self._source, self._writers[(self.task.seed + number) % len(self._writers)])
+            if world.call(call.call, given_of(call)).ok and world.write_set() != gold.writes and call not in found:
                 found.append(call)
-            world.rewind(end)
         return tuple(found)
-
-    def _drawn(self, tool: ToolSpec) -> Call:
-        given = self._source.draw(tool, strange=0.0)
-        return Call(call=tool.name, arguments={name: Value(value=value) for name, value in given.items()})
 
 
 def _made_by(operators: Mapping[str, Operator], scene: Scene) -> list[Variant]:
     """What the operators make, each variant with its operator's name."""
     return [replace(variant, operator=name) for name, operator in operators.items() for variant in operator(scene)]
-
-
-def _failed(result: Any) -> bool:
-    return result is None or (isinstance(result, dict) and isinstance(result.get("error"), dict))
-
-
-def _given(call: Call) -> dict[str, Any]:
-    return {name: argument.value for name, argument in call.arguments.items() if isinstance(argument, Value)}
 
 
 def _dangling(task: Task) -> list[str]:
@@ -217,6 +214,10 @@ def _dangling(task: Task) -> list[str]:
             ):
                 wrong.append(f"gold: step {number} refers to step {argument.step}, no earlier call")
     wrong += [f"gold: there is no fact {name!r}" for name in dict.fromkeys(named) if name not in facts]
+    asked = [name for step in task.gold if isinstance(step, Ask) for name in step.does]
+    deeds = [deed.id for deed in task.deeds]
+    wrong += [f"gold: there is no deed {name!r}" for name in dict.fromkeys(asked) if name not in deeds]
+    wrong += [f"deeds: {name!r} is the id of a fact" for name in deeds if name in facts]
     if not task.gold or not isinstance(task.gold[-1], Finish):
         wrong.append("gold: does not end with finish")
     return wrong

@@ -11,20 +11,22 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from mocktrial.agents.scripted import PlanPlayer, part_at, truth
+from mocktrial.agents.scripted import PlanPlayer, truth
 from mocktrial.envs.chat import Message
 from mocktrial.envs.episode import Episode, EpisodeMark
-from mocktrial.envs.task import Argument, Call, Confirm, Fact, FromStep, GoldStep, Persona, Task
+from mocktrial.envs.task import Argument, Call, Confirm, Deed, Fact, FromStep, GoldStep, Persona, Task
 from mocktrial.envs.trajectory import Grade
-from mocktrial.envs.users.base import Reply, UserState
+from mocktrial.envs.users.base import Hand, Reply, UserState
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.recalled import RecalledWorld
+from mocktrial.mocktools.values import part_at
 from mocktrial.mocktools.writeset import Change
 from mocktrial.synth.proof.variants import Variant
 
 _T = TypeVar("_T")
-_WHOLE = ("extra-reads", "reordered", "nothing", "left-out")  # kinds of which more is asked than whether they fail
+_WHOLE = ("reordered", "nothing", "left-out")  # kinds of which more is asked than whether they fail
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Rehearsal:
 
     def __init__(self, task: Task, image: WorldImage) -> None:
         self.task = task
-        self.episode = Episode(task, image, agent="proof", user=_Remembering())
+        self.episode = Episode(task, image, agent="proof", user=_Remembering(), kind=RecalledWorld)
         self._truth = truth(task)
         self._points: list[_Point] = []
 
@@ -98,12 +100,13 @@ class Rehearsal:
     def untouched(self) -> Grade:
         """The grade of doing nothing at all; the world then stands at its start."""
         drive(self.episode.reset())
+        self._start = self.episode.mark()
         self.episode.finish("finished")
         return self.episode.graded()[0]
 
     def play_gold(self) -> Play:
         """The gold plan, with the marks from which other plays go on; the world then stands at its end."""
-        drive(self.episode.reset())
+        self.episode.rewind(self._start)
         player = _Prover(self.task, self._truth)
         self._points = []
         for number, step in enumerate(self.task.gold):
@@ -115,15 +118,12 @@ class Rehearsal:
                 player.calls = point.calls
                 self._points.append(point)
                 drive(player.take(self.episode, number, step))
+        self.end = self.episode.world.mark()
         return self._ended(player)
 
     def play(self, variants: Sequence[Variant]) -> list[Play]:
-        """Plays of all variants, in their order. Those that part from the gold plan late are played first."""
-        shared = [self._shared(variant) for variant in variants]
-        plays: dict[int, Play] = {}
-        for index in sorted(range(len(variants)), key=lambda index: -shared[index]):
-            plays[index] = self._play(variants[index], shared[index])
-        return [plays[index] for index in range(len(variants))]
+        """Plays of all variants, each from where it parts from the gold plan."""
+        return [self._play(variant, self._shared(variant)) for variant in variants]
 
     def _shared(self, variant: Variant) -> int:
         """How many first steps do what the gold plan does."""
@@ -141,24 +141,34 @@ class Rehearsal:
         return min(count, len(self._points) - 1)
 
     def _play(self, variant: Variant, shared: int) -> Play:
-        start = min(shared, len(self._points) - 1)
-        point = self._points[start]
-        del self._points[start + 1 :]  # their marks go with the way back
+        point = self._points[shared]
         self.episode.rewind(point.mark)
         player = _Prover(
             self.task, variant.facts, dict(point.results), point.calls, variant.recovery, point.look, list(point.sent)
         )
-        drive(player.follow(self.episode, variant.steps[start:]))
+        for number, step in variant.steps[shared:]:
+            if self.episode.done:
+                break
+            drive(player.take(self.episode, number, step))
+            if self._settled(variant, number, player):
+                return Play(False, tuple(player.sent), player.results)
         return self._ended(player, whole=variant.kind in _WHOLE)
+
+    def _settled(self, variant: Variant, number: int, player: _Prover) -> bool:
+        """Whether nothing that follows step `number` can matter: a call was refused, or a guess is seen."""
+        if number == variant.taken:
+            return failed(player.results[number])
+        return variant.kind == "guess" and self.episode.lost()
 
     def _ended(self, player: _Prover, *, whole: bool = True) -> Play:
         self.episode.finish("finished")
         sent = tuple(player.sent)
         if not whole and not self.episode.succeeded():
             return Play(False, sent, player.results)
-        grade, writes = self.episode.graded()
-        unmet = tuple(result.id for result in grade.criteria if not result.passed)
-        return Play(grade.success, sent, player.results, unmet, _ending(self.episode, writes), writes)
+        unmet = self.episode.unmet() if whole else ()
+        writes = self.episode.world.write_set()
+        success = not unmet and bool(self.task.rubric.subgoals or self.task.rubric.interactions)
+        return Play(success, sent, player.results, unmet, _ending(self.episode, writes), writes)
 
 
 class _Remembering:
@@ -169,8 +179,13 @@ class _Remembering:
         self._known: dict[tuple[UserState, str], tuple[Reply, UserState]] = {}
 
     async def reply(
-        self, state: UserState, message: str, *, persona: Persona, goal: str, facts: tuple[Fact, ...]
-    ) -> tuple[Reply, UserState]:
+        self, state: UserState, message: str, *, persona: Persona, goal: str, facts: tuple[Fact, ...],
+        deeds: tuple[Deed, ...] = (), hand: Hand | None = None,
+    ) -> tuple[Reply, UserState]:  # fmt: skip
+        if hand:  # what it says may depend on the world
+            return await self._user.reply(
+                state, message, persona=persona, goal=goal, facts=facts, deeds=deeds, hand=hand
+            )
         key = (state, message)
         if key not in self._known:
             self._known[key] = await self._user.reply(state, message, persona=persona, goal=goal, facts=facts)
@@ -180,6 +195,11 @@ class _Remembering:
 def _key(message: Message) -> str:
     called = [call["function"] for call in message.get("tool_calls", ())]
     return message["content"] or "".join(f"{call['name']} {call['arguments']}" for call in called)
+
+
+def failed(result: Any) -> bool:
+    """Whether a call failed, by its result."""
+    return result is None or (isinstance(result, dict) and isinstance(result.get("error"), dict))
 
 
 def _ending(episode: Episode, writes: tuple[Change, ...]) -> tuple[Any, ...]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
 
-from mocktrial.agents.scripted import PlanPlayer, part_at
+from mocktrial.agents.scripted import PlanPlayer
 from mocktrial.envs.rubric import TellCriterion
 from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Task, Value
-from mocktrial.mocktools.values import same
+from mocktrial.mocktools.values import part_at, same
 
 MAX_WRONG_ROWS = 2  # other rows of a result that are tried in the place of the right one
 _REFUSAL = "I cannot do that."
@@ -100,6 +100,13 @@ def leave_out_subgoal(scene: Scene) -> Iterator[Variant]:
         rest = [(n, s) for n, s in scene.gold if not (isinstance(s, Call) and s.subgoal == subgoal)]
         if len(rest) < len(scene.gold) - 1:
             yield scene.variant("left-out", f"leaving out {subgoal}", rest)
+
+
+def leave_out_deed(scene: Scene) -> Iterator[Variant]:
+    """Not asking the user to do something."""
+    for number, step in scene.gold:
+        if isinstance(step, Ask) and step.does:
+            yield scene.variant("left-out", f"not asking for {', '.join(step.does)}", scene.changed(number, None))
 
 
 def leave_out_words(scene: Scene) -> Iterator[Variant]:
@@ -225,9 +232,9 @@ Operator = Callable[[Scene], Iterator[Variant]]
 OPERATORS: dict[str, Operator] = {
     operator.__name__: operator
     for operator in (
-        null, refuse, say_only, leave_out_call, leave_out_subgoal, leave_out_words, stop_early, wrong_fact,
-        wrong_value, wrong_row, wrong_answer, swap_arguments, guess_right, guess_wrong, no_confirm, stray_write,
-        follow_order, repeat_write, spam, take_fault, call_blindly,
+        null, refuse, say_only, leave_out_call, leave_out_subgoal, leave_out_deed, leave_out_words, stop_early,
+        wrong_fact, wrong_value, wrong_row, wrong_answer, swap_arguments, guess_right, guess_wrong, no_confirm,
+        stray_write, follow_order, repeat_write, spam, take_fault, call_blindly,
     )
 }  # fmt: skip
 

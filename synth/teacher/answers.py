@@ -149,6 +149,11 @@ class ParameterAnswer(Frozen):
     choices: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
 
 
+class GiveAnswer(Frozen):
+    give: Sql
+    shape: Literal["row", "rows", "value"] = "row"
+
+
 class RequireAnswer(Frozen):
     require: Sql
     error: Ident
@@ -158,11 +163,6 @@ class RequireAnswer(Frozen):
 
 class RunAnswer(Frozen):
     run: Sql
-
-
-class GiveAnswer(Frozen):
-    give: Sql
-    shape: Literal["row", "rows", "value"] = "row"
 
 
 Step = Annotated[

@@ -119,7 +119,7 @@ def _framed(text: str, manner: str, chance: random.Random) -> str:
     """The first command or question in words of its own; a reason before it may be joined to it."""
     if "\n" in text:
         return text
-    frames, sentences = _data()["frames"], _sentences(text)
+    frames, sentences = _data()["frames"], sentences_of(text)
     kinds = [_kind(sentence) for sentence in sentences]
     if kinds == ["other", "command"] and sentences[0].endswith(".") and chance.random() < 0.6:
         slots = {"S": sentences[0][:-1], "x": _command(sentences[1])}
@@ -163,7 +163,8 @@ def _kind(sentence: str) -> str:
     return "other" if _FINITE.search(own[: clause.start()] if clause else own) else "command"
 
 
-def _sentences(text: str) -> list[str]:
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text as it stands; "Dr. Roy" does not end one."""
     parts: list[str] = []
     for part in _SENTENCE.split(text):
         if parts and _ABBREVIATION.search(parts[-1]):

@@ -16,6 +16,7 @@ from tests.support.endpoint import Endpoint, Raw, Request, message, refuse, say
 from mocktrial.agents.openai_client import OpenAIModel
 from mocktrial.agents.retry import Retry, TryAgain, call_with_retries, retry_after
 from mocktrial.envs.chat import CONTEXT_LIMIT, Completion
+from mocktrial.envs.failures import Failure
 from mocktrial.mocktools.errors import NoResult, UsageError
 
 FAST = Retry(attempts=4, deadline=5.0, wait_initial=0.01, wait_max=0.02, jitter=0.005)
@@ -187,36 +188,6 @@ async def test_a_full_context_is_the_agents_own_limit() -> None:
         assert (await send(endpoint)).message["refusal"] == CONTEXT_LIMIT
 
 
-@pytest.mark.parametrize("calls", [150, pytest.param(2500, marks=pytest.mark.soak)])
-async def test_storm_of_429(calls: int) -> None:
-    """30% 429: all calls finish, none sooner than told, at most 1.5 requests a needed call."""
-    seen: dict[str, float] = {}  # by prompt: not before
-    early: list[str] = []
-    count = iter(range(10_000))
-
-    def answer(request: Request) -> Raw:
-        prompt = request.body["messages"][0]["content"]
-        if request.at < seen.get(prompt, 0.0):
-            early.append(prompt)
-        if next(count) * 7 % 10 < 3:
-            seen[prompt] = request.at + 0.03
-            return refuse(429, retry_after="0.03")
-        return say(prompt)
-
-    async with Endpoint(answer) as endpoint:
-        model = OpenAIModel("m", endpoint.url, retry=Retry(jitter=0.01), concurrency=32)
-
-        async def one(number: int) -> str:
-            content = str(number)
-            reply = await model.start((), seed=1).send([{"role": "user", "content": content}])
-            return str(reply.message["content"])
-
-        assert await asyncio.gather(*map(one, range(calls))) == [str(number) for number in range(calls)]
-        await model.aclose()
-    assert not early
-    assert len(endpoint.requests) <= 1.5 * calls
-
-
 async def test_concurrency_is_bounded() -> None:
     slow = Raw(say("hi").body, delay=0.03)
     async with Endpoint(lambda _: slow) as endpoint:
@@ -234,7 +205,7 @@ def test_one_model_serves_several_event_loops() -> None:
             if not model:
                 model.append(OpenAIModel("m", endpoint.url, concurrency=1, retry=FAST))
             else:
-                model[0].base_url = endpoint.url
+                model[0].client.base_url = endpoint.url
             await asyncio.gather(*(model[0].start((), seed=1).send(HELLO) for _ in range(3)))
 
     asyncio.run(once())
@@ -326,7 +297,7 @@ async def test_a_bug_is_not_tried_again() -> None:
 
 async def test_the_last_failure_is_told_when_time_runs_out() -> None:
     async def attempt() -> None:
-        raise TryAgain("busy")
+        raise TryAgain("busy", Failure.SERVER_ERROR)
 
     with pytest.raises(NoResult, match="busy"):
         await call_with_retries(attempt, Retry(deadline=0.05, wait_initial=1.0), "here")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from mocktrial.envs.dataset import Dataset, Proof, Recipe, dataset_folder, load_dataset
 from mocktrial.mocktools.errors import MocktrialError, SpecError, UsageError
 from tests.support.desk import desk_spec, desk_task
+from tests.support.disk import full_disk
 
 
 @pytest.fixture
@@ -66,19 +66,9 @@ def test_a_dataset_is_never_overwritten(dataset: Dataset, folder: Path) -> None:
     assert load_dataset(folder) == dataset
 
 
-def test_a_failed_write_leaves_nothing(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = os.fsync
+def test_a_failed_write_leaves_nothing(dataset: Dataset, tmp_path: Path) -> None:
     for allowed in range(6):
-        left = [allowed]
-
-        def failing(descriptor: int, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise OSError(28, "No space left on device")
-            whole(descriptor)
-
-        monkeypatch.setattr(os, "fsync", failing)
-        with pytest.raises(UsageError, match="No space left"):
+        with full_disk(allowed), pytest.raises(UsageError, match="No space left"):
             dataset.save(tmp_path / "full")
         assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocktrial.envs.grading import _reward, grade
+from mocktrial.envs.grading import grade, reward_of
 from mocktrial.envs.rubric import Rubric
 from mocktrial.envs.trajectory import CriterionResult, Event
 from mocktrial.mocktools.world import World
@@ -87,7 +87,7 @@ RESULTS = st.lists(
 
 @given(RESULTS)
 def test_reward_is_a_fraction_and_one_means_all(results: list[CriterionResult]) -> None:
-    reward = _reward(results)
+    reward = reward_of(results)
     assert 0 <= reward <= 1
     scored = [result for result in results if result.group != "forbidden"]
     assert (reward == 1) == (bool(scored) and all(result.passed for result in results))
@@ -97,7 +97,7 @@ def test_reward_is_a_fraction_and_one_means_all(results: list[CriterionResult]) 
 
 def test_an_empty_side_is_left_out() -> None:
     half = [CriterionResult(id=str(n), kind="state", group="subgoal", passed=bool(n), weight=1.0) for n in range(2)]
-    assert _reward(half) == 0.5
+    assert reward_of(half) == 0.5
     asked = CriterionResult(id="a", kind="ask", group="interaction", passed=True)
-    assert _reward([*half, asked]) == 0.75
-    assert _reward([]) == 0.0
+    assert reward_of([*half, asked]) == 0.75
+    assert reward_of([]) == 0.0

@@ -8,7 +8,9 @@ import pytest
 
 from mocktrial.envs.task import Fact, Persona
 from mocktrial.envs.users.base import UserState, guard
-from mocktrial.envs.users.scripted import Decision, ScriptedUser, phrases
+from mocktrial.envs.users.decision import Decision
+from mocktrial.envs.users.scripted import ScriptedUser
+from mocktrial.envs.users.templates import Script, phrases
 
 DAY = Fact(id="day", label="the day", value="2026-05-14", spoken="next Thursday", question="Which day?")
 MOOD = Fact(id="mood", label="the grade", value="fine", spoken="fine", question="Which grade?")
@@ -30,8 +32,8 @@ def test_every_phrase_passes_the_guard(manner: str, privacy: int) -> None:
     persona = Persona.model_validate({"manner": manner, "privacy": privacy})
     for decision in DECISIONS:
         told = [DAY] if decision.tells else []
-        texts = phrases(decision, persona, (DAY,), 0)
-        assert len(set(texts)) == len(texts) >= 3
+        texts = phrases(Script(decision, persona, (DAY,) if decision.tells else ()))
+        assert len(set(texts)) >= 3
         for text in texts:
             assert guard(text, told, [] if told else [DAY]) == ""
             assert "{" not in text
@@ -39,9 +41,9 @@ def test_every_phrase_passes_the_guard(manner: str, privacy: int) -> None:
 
 def test_the_seed_chooses_and_the_reserved_speak_otherwise() -> None:
     release = DECISIONS[0]
-    texts = {phrases(release, Persona(), (DAY,), seed)[0] for seed in range(50)}
+    texts = {phrases(Script(release, Persona(), (DAY,), seed=seed))[0] for seed in range(50)}
     assert len(texts) >= 6
-    assert not texts & {phrases(release, Persona(privacy=2), (DAY,), seed)[0] for seed in range(50)}
+    assert not texts & {phrases(Script(release, Persona(privacy=2), (DAY,), seed=seed))[0] for seed in range(50)}
 
 
 async def test_a_phrase_that_holds_a_hidden_value_by_accident_gives_way() -> None:

@@ -15,11 +15,14 @@ from rich.console import Console
 
 from mocktrial.envs.chat import Usage, assistant
 from mocktrial.envs.report import Report, build_report, print_report, write_html
+from mocktrial.envs.report.model import UserCard
 from mocktrial.envs.statistics import EXACT
 from mocktrial.envs.store import Ledger
-from mocktrial.envs.task import Fact, Task
+from mocktrial.envs.task import Call, Fact, Task
 from mocktrial.envs.trajectory import Asking, CriterionResult, Event, Grade, Trajectory
+from mocktrial.envs.users.certify.certificate import Certificate, Rate
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.writeset import Change
 from tests.support.ledger import CONFIG, make_task, make_trajectory
 
@@ -92,6 +95,96 @@ def test_figures_are_means_over_tasks_and_no_result_is_apart(fill: Fill) -> None
     assert agent.failures == (("endpoint: dead", 1),)
 
 
+FAULTY = make_task(8, faults=(Fault(tool="book", kind="timeout"),), gold=(Call(call="book"),))
+
+
+def test_recovery_counts_episodes_that_met_a_fault(fill: Fill) -> None:
+    """Task 8 is faulty: met and got over once, met and lost once, and once its tool was never called."""
+    idle = (Event(turn=0, kind="call", name="look"),)
+    ledger = fill(
+        make_trajectory(FAULTY, 0), make_trajectory(FAULTY, 1, success=False),
+        make_trajectory(FAULTY, 2, success=False, events=idle), make_trajectory(TASKS[0]),
+        tasks=[*TASKS, FAULTY],
+    )  # fmt: skip
+    (agent,) = build_report([ledger]).agents
+    assert agent.recovery is not None
+    assert (agent.recovery.value, agent.recovery.tasks) == (0.5, 1)
+    assert "recovery after a tool's fault: 50.0%" in terminal(build_report([ledger]))
+    assert build_report([fill(make_trajectory(TASKS[0]), run="plain")]).agents[0].recovery is None
+
+
+def test_cost_is_given_where_all_of_it_is_known(fill: Fill) -> None:
+    priced = [make_trajectory(task, usage=Usage(prompt_tokens=9, cost=task.seed / 4)) for task in TASKS[1:3]]
+    assert build_report([fill(*priced)]).agents[0].cost == pytest.approx(0.375)
+    unpriced = make_trajectory(TASKS[0], usage=Usage(prompt_tokens=9))
+    assert build_report([fill(*priced, unpriced, run="other")]).agents[0].cost is None
+
+
+def test_failed_episodes_are_blamed_with_examples(fill: Fill, tmp_path: Path) -> None:
+    spoke = (Event(turn=1, kind="fault", name="role_swap"),)
+    report = build_report(
+        [fill(make_trajectory(TASKS[0], success=False, events=spoke),
+              *(make_trajectory(task, success=False) for task in TASKS[1:3]),
+              make_trajectory(TASKS[3]), make_trajectory(TASKS[4], **LOST))]
+    )  # fmt: skip
+    user, agent = report.agents[0].blames
+    assert (user.who, user.count, user.examples) == ("user", 1, ("task-0000, trial 0: role swap in turn 1",))
+    assert (agent.who, agent.count) == ("agent", 2)
+    assert "3 failed, by culprit: user 1, agent 2" in terminal(report)
+    write_html(report, tmp_path / "report.html")
+    text = Reader(tmp_path / "report.html").text
+    for part in ("Who failed", "role swap 1", "Blamed on the user: role swap", "the user's fault: role_swap"):
+        assert part in text
+
+
+def test_the_variance_is_split_over_users_seeds_only_where_that_is_all_that_differs(tmp_path: Path) -> None:
+    def run(name: str, **config: object) -> Ledger:
+        ledger = Ledger.open(tmp_path / f"{name}.sqlite", {"agent": "cheap", "source": {"name": name}, **config})
+        ledger.add_tasks(TASKS)
+        for task in TASKS:
+            for trial in range(2):
+                lucky = (task.seed + trial + len(name)) % 3 > 0
+                ledger.record(make_trajectory(task, trial, success=lucky))
+        return ledger
+
+    first, second, again = run("a", user_seed=0), run("bb", user_seed=1), run("ccc", user_seed=1, temperature=1.0)
+    both = build_report([first, second], names=["a", "bb"])
+    assert [agent.label for agent in both.agents] == ["cheap (a)", "cheap (bb)"]
+    assert all(agent.variance is not None and agent.variance.user is not None for agent in both.agents)
+    assert "user seed" in terminal(both)
+    unlike = build_report([first, again])
+    assert all(agent.variance is not None and agent.variance.user is None for agent in unlike.agents)
+
+
+RATES = {
+    "leaks": Rate(count=0, of=2000, rate=0.0, low=0.0, high=0.0018),
+    "wrong_fact": Rate(count=5, of=1900, rate=0.0026, low=0.001, high=0.006),
+}
+CARD = Certificate(user="u", fingerprint="f", battery="b", seed=3, conversations=2000, no_results=0, rates=RATES)
+
+
+@pytest.mark.parametrize(
+    ("card", "shown"),
+    [
+        (UserCard(name="u", certificate=None), ("u: not certified", "mocktrial certify-user u")),
+        (UserCard(name="u", certificate=CARD, current=True), ("2000 conversations", "wrong fact")),
+        (UserCard(name="u", certificate=CARD), ("has changed since",)),
+    ],
+)
+def test_every_report_carries_its_users_certified_rates(
+    fill: Fill, tmp_path: Path, card: UserCard, shown: tuple[str, ...]
+) -> None:
+    report = build_report([fill(make_trajectory(TASKS[0]))])
+    assert [user.name for user in report.users] == ["scripted"]
+    carried = report.model_copy(update={"users": (card,)})
+    write_html(carried, tmp_path / "report.html")
+    for text in (terminal(carried), Reader(tmp_path / "report.html").text):
+        for part in shown:
+            assert part in text
+    if card.certificate:
+        assert "wrong fact 0.3% [0.1, 0.6]" in terminal(carried)
+
+
 def test_an_agent_without_any_result_has_no_rates(fill: Fill) -> None:
     ledger = fill(make_trajectory(TASKS[0], **LOST), make_trajectory(TASKS[0], agent="b"))
     report = build_report([ledger])
@@ -127,7 +220,8 @@ def test_runs_are_compared_by_task_and_told_apart(fill: Fill) -> None:
     assert [agent.label for agent in report.agents] == ["cheap (before)", "cheap (after)"]
     (comparison,) = report.comparisons
     assert (comparison.first, comparison.difference.value) == ("cheap (before)", 5 / 8)
-    assert 0 < comparison.difference.low < 5 / 8 < comparison.difference.high < 1
+    assert 0 < comparison.difference.low < 5 / 8 < comparison.difference.high <= 1
+    assert (comparison.test.better, comparison.test.worse, comparison.test.p) == (5, 0, 0.0625)
     with pytest.raises(UsageError, match="no agent 'gone'"):
         build_report([before], compare=[("cheap", "gone")])
 

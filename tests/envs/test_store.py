@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from mocktrial.envs.store import Ledger, config_hash
-from mocktrial.envs.tables import EpisodeKey, from_line
+from mocktrial.envs.chat import Usage
+from mocktrial.envs.fingerprint import config_hash
+from mocktrial.envs.store import Ledger
+from mocktrial.envs.tables import EpisodeKey, from_line, to_line
+from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Event, Trajectory
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 from tests.support.ledger import CONFIG, make_task, make_trajectory
@@ -28,6 +31,10 @@ def fill(ledger: Ledger, trajectories: list[Trajectory]) -> None:
     ledger.add_tasks(TASKS)
     for trajectory in trajectories:
         ledger.record(trajectory)
+
+
+def small(task: Task) -> Trajectory:
+    return make_trajectory(task, messages=(), events=(), writes=())
 
 
 def failed(number: int) -> Trajectory:
@@ -104,22 +111,34 @@ def test_every_commit_is_synced(place: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
+PLAYED = {
+    "tasks": "a1", "agent": "cheap", "trials": 2, "temperature": 0.5, "base_url": "", "user": "scripted", "user_seed": 0,
+    "judge": "", "grader": "b2", "limits": {"turns": 24, "calls": 40},
+}  # fmt: skip
 CHANGES = [
-    ({"agent": {"name": "cheap", "temperature": 0.6}, "trials": 2}, r"agent\.temperature: 0\.5 -> 0\.6"),
-    ({"agent": {"name": "dear", "temperature": 0.5}, "trials": 2}, r'agent\.name: "cheap" -> "dear"'),
-    ({"agent": {"name": "cheap", "temperature": 0.5}, "trials": "2"}, r'trials: 2 -> "2"'),
-    ({"agent": {"name": "cheap", "temperature": 0.5}}, "trials: 2 -> absent"),
-    ({**CONFIG, "new": [1, {}]}, r"new\.0: absent -> 1; new\.1: absent -> {}"),
-    ({**CONFIG, "agent": {}}, r'agent: absent -> {}; agent\.name: "cheap" -> absent'),
+    ({"tasks": "c3"}, 'tasks: "a1" -> "c3"'),
+    ({"agent": "dear"}, 'agent: "cheap" -> "dear"'),
+    ({"trials": "2"}, 'trials: 2 -> "2"'),
+    ({"temperature": 0.6}, "temperature: 0.5 -> 0.6"),
+    ({"base_url": "http://127.0.0.1:1"}, 'base_url: "" -> "http://127.0.0.1:1"'),
+    ({"user": "openai:m"}, 'user: "scripted" -> "openai:m"'),
+    ({"user_seed": 1}, "user_seed: 0 -> 1"),
+    ({"grader": "d4"}, 'grader: "b2" -> "d4"'),
+    ({"limits": {"turns": 25, "calls": 40}}, "limits.turns: 24 -> 25"),
+    ({"limits": {"turns": 24}}, "limits.calls: 40 -> absent"),
+    ({"new": [1, {}]}, "new.0: absent -> 1; new.1: absent -> {}"),
+    ({"limits": {}}, "limits: absent -> {}; limits.calls: 40 -> absent; limits.turns: 24 -> absent"),
 ]
 
 
 @pytest.mark.parametrize(("changed", "message"), CHANGES)
 def test_a_changed_config_is_refused_and_shown(place: Path, changed: dict[str, object], message: str) -> None:
-    Ledger.open(place, CONFIG).close()
-    with pytest.raises(UsageError, match=message):
-        Ledger.open(place, changed)
-    Ledger.open(place, dict(reversed(CONFIG.items()))).close()  # the refusal kept neither lock nor change
+    """FAULTS 9: every one of the fields that a run records, and ones it does not know."""
+    Ledger.open(place, PLAYED).close()
+    with pytest.raises(UsageError) as caught:
+        Ledger.open(place, {**PLAYED, **changed})
+    assert f"({message})" in str(caught.value)
+    Ledger.open(place, dict(reversed(PLAYED.items()))).close()  # the refusal kept neither lock nor change
 
 
 def test_a_second_player_is_refused_and_readers_are_not(place: Path) -> None:
@@ -217,24 +236,35 @@ def test_a_full_disk_stops_plainly_and_keeps_what_was_recorded(place: Path) -> N
         assert len(list(ledger.trajectories())) == len(trajectories)
 
 
-@pytest.mark.parametrize("step", [997, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_torn_tail_is_dropped_and_owed_again(place: Path, tmp_path: Path, step: int) -> None:
-    """FAULTS 7: the log of writes cut inside its last record."""
+    """FAULTS 7: the log of writes cut at every byte of its last record."""
+    first, second = (small(task) for task in TASKS[:2])
     wal = place.with_name(place.name + "-wal")
     with Ledger.open(place, CONFIG) as ledger:
-        fill(ledger, [make_trajectory(TASKS[0])])
+        fill(ledger, [first])
         start = wal.stat().st_size
-        ledger.record(make_trajectory(TASKS[1]))
+        ledger.record(second)
         end = wal.stat().st_size
-        torn = tmp_path / "torn" / place.name
-        torn.parent.mkdir()
-        for cut in range(start, end, step):
-            shutil.copy(place, torn)
-            (torn.parent / wal.name).write_bytes(wal.read_bytes()[:cut])
-            (torn.parent / f"{place.name}-shm").unlink(missing_ok=True)
+        written, database = wal.read_bytes(), place.read_bytes()
+    torn = tmp_path / "torn" / place.name
+    torn.parent.mkdir()
+
+    def tear(cut: int) -> None:
+        torn.write_bytes(database)
+        (torn.parent / wal.name).write_bytes(written[:cut])
+        (torn.parent / f"{place.name}-shm").unlink(missing_ok=True)
+
+    for number, cut in enumerate(range(start, end, step)):
+        tear(cut)
+        with closing(sqlite3.connect(torn)) as raw:
+            raw.execute("PRAGMA synchronous=OFF")  # of this reader's own clearing up
+            assert raw.execute("SELECT body FROM trajectory").fetchall() == [(to_line(first),)]
+        if number % 50 == 0:  # a commit waits for the disk
+            tear(cut)
             with Ledger.open(torn, CONFIG) as copy:
-                assert list(copy.trajectories()) == [make_trajectory(TASKS[0])]
-                copy.record(make_trajectory(TASKS[1]))
+                assert list(copy.trajectories()) == [first]
+                copy.record(second)
                 assert len(copy.done()) == 2
 
 
@@ -245,3 +275,24 @@ def test_events_keep_their_values(place: Path) -> None:
         (back,) = ledger.trajectories()
     assert back.events == (event,)
     assert isinstance(back.events[0].arguments["n"], int)
+
+
+def test_an_older_ledger_is_read_and_gone_on_with(place: Path) -> None:
+    """One made before episodes had a cost: read as it is, and given the column by the next player."""
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [make_trajectory(TASKS[0])])
+    with sqlite3.connect(place) as raw:
+        raw.execute("ALTER TABLE episode DROP COLUMN cost")
+    with Ledger.read(place) as ledger:
+        assert [(episode.task_id, episode.cost) for episode in ledger.episodes()] == [("task-0000", None)]
+    with Ledger.open(place, CONFIG) as ledger:
+        ledger.record(make_trajectory(TASKS[1], usage=Usage(prompt_tokens=1, cost=0.25)))
+        assert [episode.cost for episode in ledger.episodes()] == [None, 0.25]
+
+
+def test_a_ledger_too_old_to_go_on_with_says_so(place: Path) -> None:
+    Ledger.open(place, CONFIG).close()
+    with sqlite3.connect(place) as raw:
+        raw.execute("ALTER TABLE episode DROP COLUMN guess")
+    with pytest.raises(UsageError, match=r"older than the column episode\.guess"):
+        Ledger.open(place, CONFIG)

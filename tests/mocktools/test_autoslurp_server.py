@@ -17,6 +17,7 @@ from mocktrial.mocktools.autoslurp.catalog import catalog
 from mocktrial.mocktools.autoslurp.server import application, original_ports, running, serve
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.listening import bind
+from tests.support.foreign import FOREIGN
 
 SERVICES = [service for service in catalog().services.values() if service.port]
 
@@ -92,18 +93,6 @@ def test_other_methods_and_names_are_refused(ports: tuple[int, ...]) -> None:
     assert ask(ports[0], "/alarm", headers={"X-Episode": "../etc"})[0] == 400
     assert ask(ports[0], "/e/")[0] == 400
     assert ask(ports[0], "/e/fresh")[0] == 404
-
-
-FOREIGN = [
-    {"Host": "evil.example"},
-    {"Host": "127.0.0.1.evil.example:3000"},
-    {"Host": "localhost@evil.example"},
-    {"Host": "[::1"},
-    {"Host": ""},
-    {"Origin": "http://evil.example"},
-    {"Origin": "null"},
-    {"Origin": "http://localhost.evil.example"},
-]
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)

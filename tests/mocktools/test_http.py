@@ -29,6 +29,7 @@ from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import Give, Toolkit, ToolSpec
 from mocktrial.mocktools.world import World
 from tests.support.desk import DATA, desk_spec
+from tests.support.foreign import FOREIGN
 
 CONTROL = {"Authorization": "Bearer control"}
 LEND = {"member_id": "m1", "item": "lens"}
@@ -213,18 +214,6 @@ def test_agents_need_their_token_where_there_is_one() -> None:
         assert door.get(path, headers=CONTROL).status_code == 401
         assert door.get("/openapi.json").status_code == 401
         assert door.get(path, headers={"Authorization": "Bearer agents"}).status_code == 200
-
-
-FOREIGN = [
-    {"Host": "evil.example"},
-    {"Host": "127.0.0.1.evil.example:3000"},
-    {"Host": "localhost@evil.example"},
-    {"Host": "[::1"},
-    {"Host": ""},
-    {"Origin": "http://evil.example"},
-    {"Origin": "null"},
-    {"Origin": "http://localhost.evil.example"},
-]
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)

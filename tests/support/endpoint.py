@@ -26,6 +26,7 @@ class Request:
     at: float  # time.monotonic() of its last byte
     headers: Mapping[str, str]  # names in lower case
     raw: bytes
+    path: str = ""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -53,6 +54,21 @@ def message(fields: Mapping[str, Any], **usage: int) -> Raw:
 
 def say(text: str) -> Raw:
     return message({"content": text}, prompt_tokens=7, completion_tokens=3)
+
+
+def stream(*deltas: Mapping[str, Any], done: bool = True, **usage: int) -> Raw:
+    """A streamed completion, a chunk a delta; without `done` it ends before its end."""
+    chunks: list[Any] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    if done:
+        chunks += [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]
+    return events(*chunks, done=done)
+
+
+def events(*chunks: Any, done: bool = True) -> Raw:
+    """Server-sent events, as they are given."""
+    lines = [*(json.dumps(chunk) for chunk in chunks), *(["[DONE]"] if done else [])]
+    body = "".join(f"data: {line}\n\n" for line in lines).encode()
+    return Raw(body, headers={"content-type": "text/event-stream"})
 
 
 def refuse(status: int, text: str = "no", **headers: str) -> Raw:
@@ -102,7 +118,7 @@ class Endpoint:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:]) if k}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(time.monotonic(), headers, raw)
+        request = Request(time.monotonic(), headers, raw, head[0].split(" ")[1])
         self.requests.append(request)
         if callable(self._answer):
             reply = self._answer(request)
@@ -124,8 +140,8 @@ class Endpoint:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if reply.fault in ("reset", "close"):
             return False
-        extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
-        head = f"HTTP/1.1 {reply.status} -\r\ncontent-type: application/json\r\n{extra}"
+        named = {"content-type": "application/json", **reply.headers}
+        head = f"HTTP/1.1 {reply.status} -\r\n" + "".join(f"{name}: {value}\r\n" for name, value in named.items())
         writer.write(f"{head}content-length: {len(reply.body)}\r\n\r\n".encode())
         if reply.fault == "drip":
             for byte in reply.body:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mocktrial.envs.dataset import Dataset
-from mocktrial.envs.task import Task
+from mocktrial.envs.task import Fact, Task
 from mocktrial.synth.audit.dedup import Duplicates, grams, normalised, sample_of
 
 BEFORE = ("Please, ", "Hi there! Could you please ", "Hello, would you mind: ", "Good morning. I'd like you to ")
@@ -91,12 +91,24 @@ def test_another_value_is_another_task(dataset: Dataset) -> None:
 )
 def test_kinds(dataset: Dataset, first: str, second: str, kind: str | None) -> None:
     def sample(name: str, text: str) -> Task:
-        return dataset.tasks[0].model_copy(update={"id": name, "instruction": text, "facts": ()})
+        other = Fact(id="other", label="another", value=name, spoken=name)  # else they were the same task
+        return dataset.tasks[0].model_copy(update={"id": name, "instruction": text, "facts": (other,)})
 
     seen = Duplicates()
     seen.take(sample_of(sample("first", first)))
     repeats = seen.take(sample_of(sample("second", second)))
     assert repeats == (None if kind is None else (kind, "first"))
+
+
+def test_one_task_in_words_that_share_nothing_is_the_same(dataset: Dataset) -> None:
+    task = next(task for task in dataset.tasks if task.hidden())
+    hidden = task.hidden()[0]
+    other = {"id": "other", "instruction": "Zebra xylophone quartz."}
+    facts = tuple(fact.model_copy(update={"value": "zed"}) if fact == hidden else fact for fact in task.facts)
+    seen = Duplicates()
+    seen.take(sample_of(task))
+    assert seen.take(sample_of(task.model_copy(update={**other, "facts": facts}))) is None
+    assert seen.take(sample_of(task.model_copy(update={**other, "instruction": "Quite so."}))) == ("same", task.id)
 
 
 @given(st.text())

@@ -135,7 +135,7 @@ async def test_wrong_usage_leaves_nothing_behind(
 @pytest.mark.parametrize("option", ["--teacher", "--rewrite"])
 async def test_a_missing_client_is_named(synth: Command, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    for name in ("mocktrial.agents.openai_client", "mocktrial.synth.teacher.source"):
+    for name in ("mocktrial.agents.endpoint", "mocktrial.agents.openai_client", "mocktrial.synth.teacher.source"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     code, _, err = await synth("x", option, "openai:m")
     assert (code, len(err.splitlines())) == (2, 1)

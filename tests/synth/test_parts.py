@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from mocktrial.envs.dataset import Recipe
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.synth.production.parts import Parts, open_parts
+from tests.support.disk import full_disk
 
 RECIPE = Recipe(seed=3, count=6)
 
@@ -102,26 +102,14 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(whole: dict[str, bytes],
         pass
 
 
-def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(
-    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.fsync
+def test_a_disk_that_refuses_is_one_line_and_nothing_is_lost(whole: dict[str, bytes], tmp_path: Path) -> None:
     for allowed in range(12):
-        left = [allowed]
-
-        def failing(descriptor: int, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise OSError(28, "No space left on device")
-            real(descriptor)
-
-        monkeypatch.setattr(os, "fsync", failing)
         target = tmp_path / f"full-{allowed}"
         try:
-            make(target)
+            with full_disk(allowed):
+                make(target)
         except UsageError as error:
             assert "No space left" in str(error)  # noqa: PT017
-            monkeypatch.setattr(os, "fsync", real)
             if not target.exists():  # it does where only the last fsync of all failed
                 make(target)
         assert files(target) == whole

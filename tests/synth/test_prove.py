@@ -20,9 +20,11 @@ from mocktrial.envs.rubric import (
 )
 from mocktrial.envs.task import Ask, Call, Finish, FromStep, GoldStep, Task, Value
 from mocktrial.mocktools.faults import Fault
+from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.proof.prove import MIN_MUTANTS, prove
 from mocktrial.synth.proof.variants import OPERATORS
 from tests.support.desk import desk_image, desk_task
+from tests.support.router import router_image, router_task
 
 
 def lend(member: str, item: str) -> Call:
@@ -128,17 +130,26 @@ def faulty(kind: Any) -> Task:
                    gold=(*desk_task().gold[:-1], Finish(finish="Done.")), violation=(*desk_task().gold[:4], STRAY, LAST))  # fmt: skip
 
 
+_DONE = Finish(finish="All done.")
+DEED = changed(
+    router_task(1), gold=(*router_task(1).gold[:-1], _DONE), violation=(*router_task(1).violation[:-1], _DONE)
+)
 SHAPES = {
     "leave_out_subgoal": SEVERAL, "leave_out_words": ANSWER, "wrong_answer": ANSWER, "stray_write": SEVERAL,
     "follow_order": INJECTED, "wrong_row": OTHER_ROW, "swap_arguments": SWAPPABLE,
-    "take_fault": faulty("unavailable"), "call_blindly": faulty("lost_reply"),
+    "take_fault": faulty("unavailable"), "call_blindly": faulty("lost_reply"), "leave_out_deed": DEED,
 }  # fmt: skip
 ALL = [*OPERATORS, "stray_after"]
 
 
+def image_of(task: Task) -> WorldImage:
+    return router_image() if task.world == "router" else desk_image()
+
+
 @pytest.mark.parametrize("operator", ALL)
 def test_an_operator_makes_mutants_which_a_good_grader_kills(operator: str) -> None:
-    proof = prove(SHAPES.get(operator, desk_task()), desk_image())
+    task = SHAPES.get(operator, desk_task())
+    proof = prove(task, image_of(task))
     assert proof.ok, proof.failures
     made, killed = proof.mutants[operator]
     assert made == killed > 0
@@ -148,7 +159,8 @@ def test_an_operator_makes_mutants_which_a_good_grader_kills(operator: str) -> N
 def test_mutants_of_an_operator_survive_a_grader_that_passes_everything(operator: str) -> None:
     words = TellCriterion(id="words", any_of=("done", "due", "first", "cannot"))
     blind = Rubric(subgoals=(StateCriterion(id="always", sql="SELECT 1"), words))
-    proof = prove(changed(SHAPES.get(operator, desk_task()), rubric=blind), desk_image())
+    task = changed(SHAPES.get(operator, desk_task()), rubric=blind)
+    proof = prove(task, image_of(task))
     made, killed = proof.mutants[operator]
     assert made > killed == 0
     assert sum(failure.endswith(" passes") for failure in proof.failures) == sum(m for m, _ in proof.mutants.values())
@@ -268,3 +280,17 @@ def test_a_task_that_refers_to_nothing_is_not_played(task: Task, failure: str) -
     proof = prove(task, desk_image())
     assert failure in proof.failures
     assert proof.counts == {}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_task_whose_user_has_tools_is_proved(number: int) -> None:
+    proof = prove(router_task(number), router_image())
+    assert proof.ok, proof.failures
+    assert {"gold", "left-out", "forbidden", "stray"} <= proof.counts.keys()
+
+
+def test_deeds_that_are_not_there_are_dangling() -> None:
+    task = router_task(1)
+    assert prove(changed(task, deeds=()), router_image()).failures == ("gold: there is no deed 'restart'",)
+    fact = router_task(2).fact("plan").model_copy(update={"id": "restart"})
+    assert prove(changed(task, facts=(fact,)), router_image()).failures == ("deeds: 'restart' is the id of a fact",)

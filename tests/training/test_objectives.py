@@ -1,4 +1,4 @@
-"""The losses against closed forms and finite differences, all in float64."""
+"""Identities that every loss keeps, all in float64: weights, splits, order, padding, masks, finite differences."""
 
 from __future__ import annotations
 
@@ -8,135 +8,93 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.objectives import LOSSES, B, Case, f64, gradient
 from torch import Tensor
+from torch.nn.functional import pad
 
-from mocktrial.training.objectives.grpo import grpo_advantages, grpo_loss
-from mocktrial.training.objectives.kto import kto_loss, kto_reference_point
-from mocktrial.training.objectives.sft import sft_loss, sft_normaliser
+from mocktrial.training.objectives.sft import idft_loss, idft_weights, sft_loss, sft_normaliser
 
-B, T = 5, 7
-
-
-def f64(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
+EVERY = pytest.mark.parametrize("name", LOSSES)
 
 
-class Case:
-    """Random inputs of all three losses; each loss as a function of logps and of chosen rows."""
-
-    def __init__(self, seed: int) -> None:
-        make = torch.Generator().manual_seed(seed)
-        self.logps = -5 * torch.rand(B, T, dtype=torch.float64, generator=make)
-        self.mask = torch.rand(B, T, generator=make) < 0.6
-        self.mask[:, 0] = True
-        self.weight = 0.1 + 2 * torch.rand(B, dtype=torch.float64, generator=make)
-        self.other = self.logps + 0.4 * torch.randn(B, T, dtype=torch.float64, generator=make)
-        self.desirable = torch.rand(B, generator=make) < 0.5
-        self.advantages = torch.randn(B, dtype=torch.float64, generator=make)
-
-    def sums(self, logps: Tensor) -> Tensor:
-        return (logps * self.mask).sum(dim=1)
-
-    def loss(self, name: str, logps: Tensor, rows: list[int], weight: Tensor | None = None) -> Tensor:
-        """The share of `rows` (repeats allowed) in the loss of all rows under `weight`."""
-        weight = self.weight if weight is None else weight
-        if name == "sft":
-            whole = sft_normaliser(self.mask, weight)
-            return sft_loss(logps[rows], self.mask[rows], weight[rows], whole)
-        whole = float(weight.sum())
-        if name == "kto":
-            z = kto_reference_point(self.sums(self.other) + 1.0, self.sums(self.other), weight)
-            return kto_loss(
-                self.sums(logps)[rows],
-                self.sums(self.other)[rows],
-                self.desirable[rows],
-                weight[rows],
-                z,
-                whole,
-            )
-        return grpo_loss(
-            logps[rows],
-            self.other[rows],
-            self.mask[rows],
-            self.advantages[rows],
-            weight[rows],
-            whole,
-            kl_weight=0.1,
-            reference=self.other[rows] - 0.3,
-        )
+def same(one: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-LOSSES = pytest.mark.parametrize("name", ["sft", "kto", "grpo"])
-
-
-def gradient(case: Case, name: str, parts: list[list[int]], weight: Tensor | None = None) -> Tensor:
-    logps = case.logps.clone().requires_grad_()
-    for part in parts:
-        case.loss(name, logps, part, weight).backward()
-    assert logps.grad is not None
-    return logps.grad
-
-
-@LOSSES
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "idft"])  # its weights have no gradient
 def test_gradient_equals_finite_differences(name: str) -> None:
     case = Case(1)
     logps = case.logps.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda given: case.loss(name, given, list(range(B))), logps)
+    assert torch.autograd.gradcheck(lambda given: case.loss(name, given), logps)
 
 
-@LOSSES
-@settings(max_examples=25, deadline=None)
+@EVERY
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), labels=st.lists(st.integers(0, 3), min_size=B, max_size=B))
 def test_any_split_gives_the_same_gradient(name: str, seed: int, labels: list[int]) -> None:
     case = Case(seed)
     parts = [[row for row in range(B) if labels[row] == label] for label in sorted(set(labels))]
-    whole = gradient(case, name, [list(range(B))])
-    torch.testing.assert_close(gradient(case, name, parts), whole, rtol=0, atol=1e-12)
+    same(gradient(case, name, parts), gradient(case, name))
 
 
-@LOSSES
-def test_masked_tokens_have_no_gradient_whatever_they_hold(name: str) -> None:
+@EVERY
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(B)))
+def test_any_order_gives_the_same_gradient(name: str, order: list[int]) -> None:
     case = Case(2)
-    grad = gradient(case, name, [list(range(B))])
-    assert grad[~case.mask].abs().max() == 0
-    assert grad[case.mask].abs().max() > 0
+    same(gradient(case.only(order), name), gradient(case, name)[list(order)])
 
 
-@pytest.mark.parametrize("name", ["sft", "grpo"])
-def test_a_nan_at_a_masked_place_does_not_spread(name: str) -> None:
-    case = Case(3)
-    clean = case.loss(name, case.logps, list(range(B)))
-    dirty = case.logps.masked_fill(~case.mask, math.nan)
-    torch.testing.assert_close(case.loss(name, dirty, list(range(B))), clean)
+@EVERY
+def test_padding_changes_nothing_whatever_it_holds(name: str) -> None:
+    case, padded = Case(3), Case(3)
+    for field in ("logps", "other", "entropy"):
+        setattr(padded, field, pad(getattr(case, field), (0, 2), value=math.nan))
+    padded.mask = pad(case.mask, (0, 2))
+    same(gradient(padded, name), pad(gradient(case, name), (0, 2)))
 
 
-@LOSSES
+@EVERY
+def test_tool_tokens_have_no_gradient_and_no_influence(name: str) -> None:
+    case, dirty = Case(4), Case(4)
+    tool = case.mask == 0
+    grad = gradient(case, name)
+    assert grad[tool].abs().max() == 0
+    assert grad[~tool].abs().max() > 0
+    for field in ("logps", "other", "entropy"):
+        setattr(dirty, field, getattr(case, field).masked_fill(tool, math.nan))
+    same(gradient(dirty, name), grad)
+
+
+@EVERY
 def test_weight_zero_is_a_row_removed(name: str) -> None:
-    case = Case(4)
-    weight = case.weight.clone()
-    weight[2] = 0.0
-    full = gradient(case, name, [list(range(B))], weight)
-    kept = gradient(case, name, [[0, 1, 3, 4]], weight)
-    torch.testing.assert_close(full, kept, rtol=0, atol=1e-12)
+    case, kept = Case(5), [0, 1, 3, 4, 5]
+    case.weight[2] = 0.0
+    full = gradient(case, name)
+    same(full[kept], gradient(case.only(kept), name))
     assert full[2].abs().max() == 0
 
 
-@LOSSES
+@EVERY
 def test_weight_two_is_a_row_twice(name: str) -> None:
-    case = Case(5)
-    weight = torch.ones(B, dtype=torch.float64)
-    weight[1] = 2.0
-    once = case.loss(name, case.logps, list(range(B)), weight)
-    twice = Case(5)
-    again = [0, 1, 1, 2, 3, 4]
-    for field in ("logps", "mask", "other", "desirable", "advantages"):
-        setattr(twice, field, getattr(case, field)[again])
-    torch.testing.assert_close(
-        twice.loss(name, twice.logps, list(range(6)), torch.ones(6, dtype=torch.float64)),
-        once,
-        rtol=0,
-        atol=1e-12,
-    )
+    case = Case(6)
+    case.weight[:] = 1.0
+    twice = case.only([0, 1, 1, 2, 3, 4, 5])
+    case.weight[1] = 2.0
+    same(case.loss(name), twice.loss(name))
+    merged = gradient(twice, name)
+    merged[1] += merged[2]
+    same(gradient(case, name), merged[[0, 1, 3, 4, 5, 6]])
+
+
+@pytest.mark.parametrize("name", ["sft", "kto", "dpo", "reinforce", "dapo", "dr_grpo"])
+def test_a_token_of_weight_zero_is_a_tool_token(name: str) -> None:
+    case = Case(7)
+    case.mask *= 0.5
+    half = gradient(case, name)
+    case.mask[0, 0] = 0.0
+    assert half[0, 0] != 0
+    assert gradient(case, name)[0, 0] == 0
 
 
 def test_sft_closed_form() -> None:
@@ -148,77 +106,19 @@ def test_sft_closed_form() -> None:
     assert sft_loss(logps, mask, weight, whole).item() == pytest.approx((3 + 0.5 * 7) / 3, abs=1e-12)
 
 
-def test_kto_closed_form() -> None:
-    policy, reference = f64(-1.0, -5.0), f64(-3.0, -4.0)
-    loss = kto_loss(
-        policy,
-        reference,
-        torch.tensor([True, False]),
-        f64(2.0, 3.0),
-        f64(0.5)[0],
-        5.0,
-        beta=0.2,
-        desirable_weight=1.5,
-        undesirable_weight=0.7,
-    )
-    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
-    first = 2.0 * 1.5 * (1 - sigmoid(0.2 * (2.0 - 0.5)))
-    second = 3.0 * 0.7 * (1 - sigmoid(0.2 * (0.5 + 1.0)))
-    assert loss.item() == pytest.approx((first + second) / 5.0, abs=1e-12)
+def test_idft_weights_closed_form() -> None:
+    logps, entropy = torch.log(f64(0.5, 0.9, 0.01)), f64(0.7, 0.1, 0.5)
+    weights = idft_weights(logps, entropy)
+    phi = math.log(0.5) + 0.7
+    assert weights[0].item() == pytest.approx(0.5 ** math.exp(-phi), abs=1e-12)
+    assert weights[2].item() == pytest.approx(0.01**2, abs=1e-12)  # gamma is cut at 2
+    assert idft_weights(logps, entropy + 9)[1].item() == pytest.approx(0.9**0.1, abs=1e-12)  # and at 0.1
+    half = idft_weights(logps, entropy, scale=2.0)
+    assert half[0].item() == pytest.approx(0.5 ** math.exp(-phi / 2), abs=1e-12)
 
 
-def test_kto_at_the_reference_costs_half_a_unit_of_weight() -> None:
-    policy = f64(-2.0, -7.0, -1.0)
-    z = kto_reference_point(policy, policy, f64(1.0, 1.0, 1.0))
-    weight = f64(0.3, 1.0, 4.0)
-    loss = kto_loss(policy, policy, torch.tensor([True, False, True]), weight, z, float(weight.sum()))
-    assert loss.item() == pytest.approx(0.5, abs=1e-12)
-
-
-def test_kto_reference_point_is_a_clamped_weighted_mean_without_gradient() -> None:
-    policy = f64(-1.0, -2.0).requires_grad_()
-    z = kto_reference_point(policy, f64(-2.0, -6.0), f64(3.0, 1.0))
-    assert z.item() == pytest.approx((3 * 1 + 1 * 4) / 4, abs=1e-12)
-    assert not z.requires_grad
-    assert kto_reference_point(policy - 9, f64(-2.0, -6.0), f64(1.0, 1.0)).item() == 0.0
-    assert kto_reference_point(f64(), f64(), f64()).item() == 0.0
-
-
-def test_grpo_closed_form_with_both_clips() -> None:
-    behaviour = -torch.ones(2, 3, dtype=torch.float64)
-    ratio = torch.tensor([[1.5, 0.5, 9.0], [0.5, 1.5, 9.0]], dtype=torch.float64)
-    mask = torch.tensor([[1, 1, 0], [1, 1, 0]])
-    loss = grpo_loss(behaviour + ratio.log(), behaviour, mask, f64(2.0, -1.0), f64(1.0, 1.0), 2.0)
-    first = (1.28 * 2 + 0.5 * 2) / 2  # a gain is cut at 1 + high, a loss is not cut
-    second = (-0.8 - 1.5) / 2  # likewise at 1 - low
-    assert loss.item() == pytest.approx(-(first + second) / 2, abs=1e-12)
-
-
-def test_grpo_k3_is_zero_at_the_reference_and_positive_off_it() -> None:
-    logps = f64(-1.0, -2.0).view(1, 2)
-    same = {"mask": torch.ones(1, 2), "advantages": f64(0.0), "weight": f64(1.0), "normaliser": 1.0}
-
-    def divergence(reference: Tensor) -> float:
-        return grpo_loss(logps, logps, **same, kl_weight=1.0, reference=reference).item()  # type: ignore[arg-type]
-
-    assert divergence(logps) == 0.0
-    assert divergence(logps + 0.5) == pytest.approx(math.exp(0.5) - 0.5 - 1, abs=1e-12)
-    with pytest.raises(ValueError, match="reference"):
-        grpo_loss(logps, logps, **same, kl_weight=1.0)  # type: ignore[arg-type]
-
-
-def test_grpo_advantages_closed_form_and_dropped_groups() -> None:
-    rewards = f64(0.0, 1.0, 1.0, 0.7, 0.7, 5.0)
-    advantages, kept = grpo_advantages(
-        rewards, ["a", "a", "a", "b", "b", "a"], f64(1.0, 1.0, 1.0, 1.0, 1.0, 0.0), eps=1e-6
-    )
-    std = math.sqrt(2 / 9)
-    expected = [-(2 / 3) / (std + 1e-6), (1 / 3) / (std + 1e-6), (1 / 3) / (std + 1e-6)]
-    assert advantages[:3].tolist() == pytest.approx(expected, abs=1e-12)
-    assert kept.tolist() == [True, True, True, False, False, False]
-
-
-def test_grpo_weight_two_is_a_rollout_twice_in_its_group() -> None:
-    once, _ = grpo_advantages(f64(0.0, 1.0, 0.5), ["a"] * 3, f64(1.0, 2.0, 1.0))
-    twice, _ = grpo_advantages(f64(0.0, 1.0, 1.0, 0.5), ["a"] * 4, f64(1.0, 1.0, 1.0, 1.0))
-    torch.testing.assert_close(once, twice[[0, 1, 3]], rtol=0, atol=1e-12)
+def test_idft_gradient_is_minus_its_weight() -> None:
+    logps = torch.log(f64(0.5, 0.9)).view(1, 2).requires_grad_()
+    entropy = f64(0.7, 0.1).view(1, 2)
+    (grad,) = torch.autograd.grad(idft_loss(logps, entropy, torch.ones(1, 2), f64(1.0), 2.0), logps)
+    same(grad, -idft_weights(logps, entropy) / 2)

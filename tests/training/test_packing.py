@@ -129,20 +129,16 @@ def test_impossible_rows_are_refused(ids: list[int], mask: list[bool], weight: f
         example("a", ids, mask, weight=weight)
 
 
-def test_mismatched_pairs_have_another_prompt_and_differ_by_draw(rows: list[Example]) -> None:
-    draws = [mismatched(rows, random.Random(seed)) for seed in range(8)]
-    assert len({tuple(pair.ids for _, pair in draw) for draw in draws}) > 1
-    for place, pair in draws[0]:
-        assert pair.prompt == rows[place].prompt
-        cut = len(pair.prompt)
-        owners = [row for row in rows if row.ids[row.prompt_length :] == pair.ids[cut:]]
-        assert owners
-        assert all(row.prompt != pair.prompt for row in owners)
-
-
-def test_one_prompt_has_no_mismatched_pair(rows: list[Example]) -> None:
-    assert mismatched([rows[0]], random.Random(0)) == []
-    assert mismatched([rows[0], rows[0]], random.Random(0)) == []
+def test_mismatched_pairs_are_a_prompt_with_its_partners_completion(rows: list[Example]) -> None:
+    pairs = mismatched(rows[:3], [1, None, 0])
+    assert [pair.prompt for pair in pairs] == [rows[0].prompt, rows[2].prompt]
+    assert [pair.weight for pair in pairs] == [rows[0].weight, rows[2].weight]
+    for pair, partner in zip(pairs, (rows[1], rows[0]), strict=True):
+        cut = pair.prompt_length
+        assert (pair.ids[cut:], pair.mask[cut:]) == (
+            partner.ids[partner.prompt_length :],
+            partner.mask[partner.prompt_length :],
+        )
 
 
 def test_batches_cover_each_epoch_and_follow_the_seed() -> None:

@@ -29,7 +29,7 @@ class Killed(Exception):
 
 def config_of(objective: str, **given: Any) -> TrainConfig:
     plain = {"name": "x", "data": "none", "steps": 7, "batch_size": 4, "learning_rate": 5e-3, "save_every": 2}
-    return parse_config({"objective": objective, "grpo": {"kl_weight": 0.1}, **plain, **given}, "test")
+    return parse_config({"objective": objective, "rl": {"kl_weight": 0.1}, **plain, **given}, "test")
 
 
 def stop_after(step: int) -> Callable[[int, int, float], None]:

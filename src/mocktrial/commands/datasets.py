@@ -1,4 +1,4 @@
-"""`synth` and `validate`: making datasets and proving them again."""
+"""`synth`, `validate` and `curriculum`: making datasets, proving them again, choosing from them by success."""
 
 from __future__ import annotations
 
@@ -121,3 +121,46 @@ def validate(
         found = audit(opened, workers=workers, progress=lambda done: advance(done, ""))
     print_result(found.figures(time.monotonic() - start) | {"findings": list(found.findings)}, as_json)
     raise typer.Exit(1 if found.findings else 0)
+
+
+@app.command(
+    epilog="Example: mocktrial curriculum datasets/clinics --runs runs/a --low 0.2 --high 0.8 --out datasets/b"
+)
+def curriculum(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    runs: Annotated[list[str], typer.Option(help="Run of an agent on it: folder, ledger or database; repeatable.")],
+    agent: Annotated[list[str] | None, typer.Option(help="Only these agents' episodes; repeatable.")] = None,
+    low: Annotated[float, typer.Option(min=0, max=1, help="Least pass rate of a task that is kept.")] = 0.2,
+    high: Annotated[float, typer.Option(min=0, max=1, help="Greatest.")] = 0.8,
+    out: Annotated[Path | None, typer.Option(help="Write the kept tasks as a dataset to this new folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How hard tasks turned out for agents, and which lie between two success rates."""
+    from mocktrial.envs.dataset import load_dataset
+    from mocktrial.synth.curriculum import Band, rates_by_agent
+    from mocktrial.synth.measured import by_measure, mean_rates, measure, within
+
+    band = Band(low=low, high=high)
+    opened = load_dataset(dataset)
+    found = rates_by_agent(runs)
+    unknown = sorted(set(agent or ()) - set(found))
+    if unknown:
+        raise UsageError(f"no episode of {', '.join(unknown)} in these runs", hint=f"there are {', '.join(found)}")
+    measured = measure(opened.tasks, {name: own for name, own in found.items() if not agent or name in agent})
+    played = [one for one in measured if one.rate is not None]
+    if not played:
+        raise UsageError(f"no task of {dataset} was played in these runs", hint=f"mocktrial run {dataset} --agent NAME")
+    kept = within(measured, band)
+    if out:
+        opened.part(kept, f"only tasks with a pass rate of {low:g} to {high:g}").save(out)
+    figures: dict[str, Any] = {
+        "tasks": len(measured), "played": len(played), "trials": sum(one.trials for one in played),
+        "agents": mean_rates(measured), "low": low, "high": high, "kept": len(kept), "by": by_measure(measured),
+        "dataset": str(out or ""), "ids": kept,
+    }  # fmt: skip
+    if as_json:
+        print_result(figures | {"rows": [one.row() for one in measured]}, as_json)
+    else:
+        lines = [f"{name} {value}: {cell['rate']:.2f} of {cell['tasks']}" for name, cells in figures.pop("by").items()
+                 for value, cell in cells.items()]  # fmt: skip
+        print_result({"pass rate by": lines} | figures, as_json)

@@ -33,6 +33,7 @@ def demo(
 
 @app.command(epilog="Example: mocktrial run datasets/clinics --agent local --split test")
 def run(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="Folder of a dataset, or autoslurp:FILE.csv")],
     agent: Annotated[str, typer.Option(help="expert, null, guesser, ..., local[:PATH], openai:MODEL, react:...")],
     name: Annotated[str | None, typer.Option(help="Name of the run; an existing one is gone on with.")] = None,
@@ -43,24 +44,53 @@ def run(
     without: Annotated[list[str] | None, typer.Option(help="Auto-SLURP leniency to switch off.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Of a model's sampling; 0 is greedy.")] = 0.0,
+    gateway: Annotated[bool, typer.Option(help="Record each call to the endpoint (docs/gateway.md).")] = False,
+    prices: Annotated[Path | None, typer.Option(help="TOML: what a million tokens of a model cost.")] = None,
+    deadline: Annotated[float, typer.Option(min=1, help="Seconds that an episode may take.")] = 1800.0,
+    tool_retrieval: Annotated[int, typer.Option(min=0, help="Tools shown at a message; 0: all of them.")] = 0,
+    user: Annotated[str, typer.Option(help="scripted, scripted+dense, local[:PATH], openai:MODEL")] = "scripted",
+    user_url: Annotated[str | None, typer.Option(help="Endpoint of the user's model; else that of --base-url.")] = None,
+    user_seed: Annotated[int, typer.Option(min=0, help="Another one: the user chooses other words.")] = 0,
+    judge: Annotated[str, typer.Option(help="Of judge criteria: openai:MODEL, local[:PATH], scripted:NAME")] = "",
+    judge_url: Annotated[str | None, typer.Option(help="Endpoint of the judge; else that of --base-url.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Run an agent on a dataset or on Auto-SLURP; resumable."""
+    from mocktrial.agents.current import Recorded, nothing_recorded
+    from mocktrial.agents.judges import make_judge
     from mocktrial.agents.play import run_agent
+    from mocktrial.agents.prices import read_prices
     from mocktrial.agents.registry import make_agent
+    from mocktrial.agents.users import make_user
     from mocktrial.envs.report import report_runs, write_html
     from mocktrial.mocktools.spec import check_file_name
     from mocktrial.synth.sources import open_source, run_name
 
     chosen = open_source(source, split=split, limit=limit, without=tuple(without or ()))
-    player = make_agent(agent, base_url=base_url, temperature=temperature)
+    known = read_prices(prices) if prices else {}
+    address = base_url
+    recorded: Recorded = nothing_recorded
+    if gateway:
+        from mocktrial.agents.gateway.between import TIMEOUT, between
+
+        address, recorded = context.with_resource(between(base_url, prices=known, concurrency=concurrency))
+    timeout = TIMEOUT if gateway else 120.0
+    player = make_agent(
+        agent, base_url=address, temperature=temperature, prices=known, timeout=timeout, tool_retrieval=tool_retrieval
+    )
+    simulated = make_user(user, base_url=user_url or base_url)
+    judging = make_judge(judge, base_url=judge_url or base_url) if judge else None
     folder = out / check_file_name(name or run_name(chosen, player.name))
     config = {
+        "source": {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())},
         "tasks": chosen.content_hash(),
         "agent": player.name,
+        "user": user,
+        "judge": judging.pin if judging else "",
         "trials": trials,
         "temperature": temperature,
+        "tool_retrieval": tool_retrieval,
         "base_url": base_url or "",
     }
     with progress(f"{player.name} on {source}", len(chosen.tasks) * trials) as advance:
@@ -72,7 +102,12 @@ def run(
                 folder,
                 config=config,
                 trials=trials,
+                user=simulated,
+                user_seed=user_seed,
+                judge=judging,
                 concurrency=concurrency,
+                deadline=deadline,
+                recorded=recorded,
                 on_progress=lambda state: advance(state.done, f"{state.succeeded} succeeded"),
             )
         )

