@@ -75,6 +75,11 @@ def test_what_asks_for_nothing(message: str) -> None:
     assert interpret(message, FERRY).facts == ()
 
 
+def test_a_proposal_to_act_on_all_is_no_question_for_everything() -> None:
+    reading = interpret("Shall I cancel all of them?", FERRY)
+    assert (reading.proposes, reading.everything) == (True, False)
+
+
 def test_flags() -> None:
     proposal = interpret("Shall I book the cabin now?", FERRY)
     assert (proposal.proposes, proposal.asks, proposal.everything) == (True, True, False)

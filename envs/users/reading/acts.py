@@ -266,7 +266,7 @@ def _act(part: str, ends: bool, question: bool, asked: bool) -> Iterator[Clause 
         return
     needless = pattern("needless").search(text)
     request = pattern("asks").search(text)
-    if _everything(text) and (ends or request) and not needless:
+    if _everything(text) and (ends or request) and not needless and not proposal:
         if not re.search(r"\b(?:i|we) (?:can|could|may) (?:help|do|assist)", text):
             yield "everything"
         return

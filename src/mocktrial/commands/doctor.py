@@ -17,7 +17,7 @@ app = verbs()
 
 
 @app.command(
-    epilog="Examples: mocktrial doctor --base-url http://127.0.0.1:8000/v1; mocktrial doctor --toolkit systoolkit"
+    epilog="Example: mocktrial doctor --base-url http://127.0.0.1:8000/v1; mocktrial doctor --toolkit systoolkit"
 )
 def doctor(
     base_url: Annotated[str | None, typer.Option(help="An endpoint to try.")] = None,
