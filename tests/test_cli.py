@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mocktrial.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.support.command import Run, runner
 
 
 @pytest.fixture
@@ -22,14 +20,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """Run `mocktrial ARGS` in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mocktrial", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 def test_generate_validate_run_report(cli: Run, tmp_path: Path) -> None:

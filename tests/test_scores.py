@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from mocktrial.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.support.command import Run, runner
 
 
 @pytest.fixture
@@ -25,13 +23,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """Run `mocktrial ARGS` in a folder with a small dataset: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mocktrial", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
+    run = runner(monkeypatch, capsys)
     run("synth", "small", "--tasks", "6", "--domains", "clinic", "--seed", "3")
     return run
 
