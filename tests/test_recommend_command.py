@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mocktrial.cli import main
+from tests.support.command import Run, runner
 
-Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--set", "users=40", "--set", "sessions=12", "--set", "visits=3")
 
 
@@ -20,17 +17,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """Run `mocktrial ARGS` in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mocktrial", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 def test_a_log_is_made_once_and_gives_rows(cli: Run, tmp_path: Path) -> None:
