@@ -8,10 +8,12 @@ from typing import Any
 
 from mocktrial.agents.base import Agent
 from mocktrial.agents.current import Recorded, named, nothing_recorded
+from mocktrial.agents.tracing import Tracing
 from mocktrial.envs.episode import Episode, Limits
 from mocktrial.envs.fingerprint import grader_hash
 from mocktrial.envs.judging.decide import judge_episode, require_judge
 from mocktrial.envs.judging.judge import Judge
+from mocktrial.envs.places import RunPlace
 from mocktrial.envs.runner import PlayOne, Progress, run
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.task import Task
@@ -19,21 +21,24 @@ from mocktrial.envs.trajectory import Trajectory
 from mocktrial.envs.users.base import User
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.world import World
 
 
 def player(
     agent: Agent, images: Mapping[str, WorldImage], limits: Limits, *,
-    judge: Judge | None = None, user: User | None = None, user_seed: int = 0,
+    judge: Judge | None = None, user: User | None = None, user_seed: int = 0, kind: type[World] = World,
 ) -> PlayOne:  # fmt: skip
     """`play_one` for `agent`. An episode that the agent left open is ended as if it had finished.
 
     judge: decides judge criteria after the end; without it they do not hold. user: None is the scripted one.
+    kind: of the worlds that are opened.
     """
 
     async def play_one(task: Task, trial: int) -> Trajectory:
         async with Episode(
-            task, images[task.world], agent=agent.name, trial=trial, limits=limits, user=user, user_seed=user_seed
-        ) as episode:
+            task, images[task.world], agent=agent.name, trial=trial, limits=limits, user=user, user_seed=user_seed,
+            kind=kind,
+        ) as episode:  # fmt: skip
             try:
                 await agent.play(episode)
                 episode.finish("finished")
@@ -49,7 +54,7 @@ async def run_agent(
     agent: Agent,
     tasks: Sequence[Task],
     images: Mapping[str, WorldImage],
-    folder: Path,
+    folder: Path | RunPlace,
     *,
     config: Mapping[str, Any],
     trials: int = 1,
@@ -60,22 +65,27 @@ async def run_agent(
     user_seed: int = 0,
     deadline: float | None = None,
     recorded: Recorded = nothing_recorded,
+    tracing: Tracing | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Play `tasks` into the ledger of the run in `folder`, which is made or gone on with.
+    """Play `tasks` into the ledger of the run in `folder`, or at that place, which is made or gone on with.
 
     user_seed: of the user's choice of words. deadline: seconds of wall time for an episode. recorded: what a gateway
-    between agent and endpoint saw.
+    between agent and endpoint saw. tracing: leaves spans of episodes and tool calls.
     Raises `UsageError` when the folder holds a run with another config or another runner is at work in it, and when
     a task has judge criteria and there is no judge. The judge's pin and the user's name belong into `config`.
     """
     require_judge(tasks, judge)
     limits = limits or Limits()
     fingerprint = {**config, "limits": limits.model_dump(), "grader": grader_hash(), "user_seed": user_seed}
-    play_one = named(player(agent, images, limits, judge=judge, user=user, user_seed=user_seed), recorded)
-    with Ledger.open(folder / "ledger.sqlite", fingerprint) as ledger:
+    kind = tracing.world if tracing else World
+    play_one = named(player(agent, images, limits, judge=judge, user=user, user_seed=user_seed, kind=kind), recorded)
+    if tracing:
+        play_one = tracing.played(play_one, agent.name)
+    place = RunPlace.named(folder)
+    with Ledger.open(place.ledger, fingerprint, run=place.run) as ledger:
         return await run(
             tasks, trials, play_one, ledger,
             agent=agent.name, concurrency=concurrency, deadline=deadline, on_progress=on_progress,
-            logs=folder / "logs",
+            logs=place.folder / "logs",
         )  # fmt: skip

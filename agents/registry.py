@@ -20,6 +20,7 @@ from mocktrial.agents.base import Agent
 from mocktrial.agents.loop import ModelAgent
 from mocktrial.agents.prices import Price
 from mocktrial.agents.scripted import AGENTS
+from mocktrial.agents.tracing import Tracing
 from mocktrial.envs.chat import ChatModel
 from mocktrial.mocktools.errors import UsageError
 
@@ -49,10 +50,12 @@ class _Options:
 def make_agent(
     spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 96,
     prices: Mapping[str, Price] | None = None, timeout: float = 120.0, tool_retrieval: int = 0,
+    tracing: Tracing | None = None,
 ) -> Agent:  # fmt: skip
     """The agent that `spec` names. prices: of tokens, by model. timeout: seconds for one try at an endpoint.
 
     tool_retrieval: how many tools a message of the user brings into the model's sight; 0: all are in sight.
+    tracing: leaves spans of what the agent asks its model.
     """
     kind, _, rest = spec.partition(":")
     if tool_retrieval and (spec in AGENTS or kind == "line"):
@@ -64,6 +67,7 @@ def make_agent(
         return AGENTS[spec]
     make = _maker(kind)
     model = _model(rest if kind in ("react", "team") else spec, spec, options)
+    model = tracing.model(model) if tracing else model
     if not tool_retrieval:
         return make(model)
     from mocktrial.agents.tool_retrieval import RetrievingAgent

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from mocktrial.envs.chat import Message, assistant, tool_call
 from mocktrial.envs.episode import Episode, Observation
 from mocktrial.envs.seeds import derive
-from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Task
+from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromStep, GoldStep, Task, Value
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.values import dumps, part_at
 
@@ -80,20 +80,20 @@ class PlanPlayer:
 
     def message(self, step: GoldStep) -> Message:
         """The assistant message that carries out one step."""
-        match step:
-            case Ask(text=text) | Confirm(confirm=text):
-                return assistant(self._fill(text))
-            case Finish(finish=text):
-                return self._call("finish", {"message": self._fill(text)})
+        match step:  # the commonest first: a pydantic class is slow to say that something is not its own
             case Call(call=name, arguments=arguments):
                 return self._call(name, {key: self.value(argument) for key, argument in arguments.items()})
+            case Finish(finish=text):
+                return self._call("finish", {"message": self._fill(text)})
+            case Ask(text=text) | Confirm(confirm=text):
+                return assistant(self._fill(text))
 
     def value(self, argument: Argument) -> Any:
-        if isinstance(argument, FromFact):
-            return self.facts[argument.fact]
+        if isinstance(argument, Value):
+            return argument.value
         if isinstance(argument, FromStep):
             return part_at(self.results.get(argument.step), argument.path)
-        return argument.value
+        return self.facts[argument.fact]
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> Message:
         self.calls += 1

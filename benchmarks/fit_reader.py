@@ -32,8 +32,8 @@ from mocktrial.envs.users.reading.weights import Weights, chosen
 
 APART = ROWS.parent / "questions_apart.jsonl"
 PENALTY, ROUNDS = 2.0, 3
-LIMITS = {"lexical": 0.6, "dense": 0.6}
-PLURAL, SURE, MAYBE = 0.3, 0.96, 0.2
+LIMITS = {"lexical": 0.66, "dense": 0.56}
+PLURAL, SURE, MAYBE = 0.3, 0.945, 0.15
 
 
 @dataclass
@@ -54,7 +54,6 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True, help="file in which sentence vectors are kept")
     parser.add_argument("--write", action="store_true", help="replace the files of envs/users/reading")
     given = parser.parse_args()
-    torch.manual_seed(0)
     apart = read_rows(APART)
     rows, held = read_rows() + [row for row in apart if half(row)], [row for row in apart if not half(row)]
     book, sentences = read_phrasebook(), Sentences(given.kept)
@@ -86,6 +85,7 @@ def _texts(rows: Sequence[Row], book: Sequence[Entry]) -> Iterator[str]:
 
 def _fit(make, name: str, reads: list[Read], tests: list[Read], book: list[Entry], sentences: Sentences) -> Matcher:
     """The matcher of all rows; each row is read by one that was trained without its fold."""
+    torch.manual_seed(0)
     for fold in range(FOLDS):
         matcher = make()
         train(matcher, [read.row for read in reads if read.row.fold != fold], book, sentences)

@@ -61,6 +61,8 @@ class TokenTrace(Frozen):
 
 
 class Usage(Frozen):
+    """Tokens of a model, and what they cost."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None  # in the currency of the user's price file; None: not known

@@ -1,27 +1,34 @@
-"""Under the ledger: opening its database, holding its lock, and saying plainly what went wrong.
+"""Under the ledger: opening its database, and saying plainly what went wrong.
 
-SQLite runs in WAL with synchronous=FULL, so a commit is on the disk before it returns. The lock lets one
-process play a run; the operating system (or PostgreSQL) drops it when that process dies, however it dies.
-Every failure is a `UsageError`.
+SQLite runs in WAL with synchronous=FULL, PostgreSQL with synchronous_commit=on, so a commit is on the disk before it
+returns. A password is asked for where PostgreSQL's own programs look for it (PGPASSWORD, the passfile); one that
+stands in an address is used and never shown. Who may write is `locks`'s business. Every failure is a `UsageError`.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 
-_BUSY_SECONDS = 30  # how long a reader's checkpoint may hold up a write
+FORM = "postgresql+psycopg://USER@HOST/NAME"
+_BUSY_SECONDS = 60  # how long other writers, or a reader's checkpoint, may hold up a write
+_SECRETS = ("password", "sslpassword")  # libpq takes them in the query, too
+_SERVER_ARGUMENTS = {
+    "application_name": "mocktrial",
+    "connect_timeout": 10,
+    # A player whose machine is gone gives its lock back after 90 seconds, and not after the system's two hours.
+    "options": (
+        "-c synchronous_commit=on -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+    ),
+}
 
 
 def is_url(place: Path | str) -> bool:
@@ -29,19 +36,31 @@ def is_url(place: Path | str) -> bool:
 
 
 def shown(place: Path | str) -> str:
-    """`place` for a person, without a URL's password."""
-    return make_url(str(place)).render_as_string(hide_password=True) if is_url(place) else str(place)
+    """`place` for a person and for any file: a URL without its passwords."""
+    if not is_url(place):
+        return str(place)
+    return _url(place).difference_update_query(_SECRETS)._replace(password=None).render_as_string(hide_password=False)
+
+
+def _url(place: Path | str) -> URL:
+    try:
+        url = make_url(str(place))
+    except ArgumentError as error:
+        raise UsageError("not a database URL", hint=FORM) from error
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise UsageError(f"not a database URL: ledgers are not kept in {url.drivername}", hint=FORM)
+    return url.set(drivername="postgresql+psycopg")
 
 
 def open_engine(place: Path | str, *, create: bool) -> Engine:
     """Engine for a file or a database URL. Raises `UsageError` when it is missing and not to be created."""
     if is_url(place):
         try:
-            return create_engine(str(place))
-        except ArgumentError as error:
-            raise UsageError("not a database URL", hint="postgresql+psycopg://USER@HOST/NAME") from error
+            return create_engine(_url(place), connect_args=_SERVER_ARGUMENTS, pool_pre_ping=True)
         except ImportError as error:
-            raise MissingExtra(f"no driver for {shown(place)}: {error}", hint="pip install psycopg[binary]") from error
+            raise MissingExtra(
+                "the package psycopg is not installed", hint="pip install 'mocktrial[postgres]'"
+            ) from error
     path = Path(place)
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,62 +94,3 @@ def plainly(place: Path | str) -> Iterator[None]:
 def columns_of(connection: Connection, table: Table) -> frozenset[str]:
     """Names of the columns that `table` has in this database."""
     return frozenset(column["name"] for column in inspect(connection).get_columns(table.name))
-
-
-def add_missing(connection: Connection, table: Table) -> None:
-    """Give a table that an older mocktrial made the columns that came later; they are empty in its rows.
-
-    Raises `UsageError` where a column may not be empty: that ledger can only be read by the version that made it.
-    """
-    there = columns_of(connection, table)
-    for column in table.columns:
-        if column.name in there:
-            continue
-        if not column.nullable:
-            raise UsageError(
-                f"this ledger is older than the column {table.name}.{column.name}",
-                hint="start a run under another name",
-            )
-        kind = column.type.compile(connection.dialect)
-        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
-
-
-class Lock:
-    """One player a run: an flock on `PLACE.lock`, or PostgreSQL's advisory lock."""
-
-    def __init__(self, place: Path | str, engine: Engine, run: str) -> None:
-        """Take it at once or raise `UsageError`."""
-        self._file: int | None = None
-        self._connection: Connection | None = None
-        if is_url(place):
-            number = int.from_bytes(hashlib.sha256(run.encode()).digest()[:8], signed=True)
-            with plainly(place):
-                self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                query = text("SELECT pg_try_advisory_lock(:number)")
-                taken = bool(self._connection.execute(query, {"number": number}).scalar())
-        else:
-            self._file = os.open(f"{place}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-            taken = _flock(self._file)
-        if not taken:
-            self.release()
-            raise UsageError(
-                f"another process is playing run {run!r} into {shown(place)}",
-                hint="wait for it, or choose another name",
-            )
-
-    def release(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        if self._connection is not None:
-            self._connection.invalidate()  # really closed, not pooled: the lock belongs to the connection
-            self._connection.close()
-            self._connection = None
-
-
-def _flock(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

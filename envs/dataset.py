@@ -196,6 +196,7 @@ def _lines(models: Iterable[BaseModel]) -> str:
 
 
 def read_recipe(path: Path) -> Recipe:
+    """The recipe in a `dataset.toml`. Raises `SpecError`."""
     text = read_text(path, hint=REPAIR)
     try:
         return Recipe.model_validate(_tuples(tomllib.loads(text)))

@@ -1,7 +1,7 @@
-"""`mocktrial doctor`: what is installed and reachable, what is missing, and for what.
+"""`mocktrial doctor`: what is installed and reachable, what is missing or wrong, and what to do about it.
 
-Reads package metadata only: nothing heavy is imported. The one connection it makes is to the endpoint
-that the environment or the caller names.
+Packages are read from their metadata: nothing heavy is imported. Folders are tried by writing to them, ports by opening
+them. Connections are made to the endpoint and the ledger that the environment or the caller names, and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,22 +9,30 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 import tomllib
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mocktrial.mocktools.errors import MissingExtra, UsageError
 from mocktrial.mocktools.spec import Frozen
+
+FOLDERS = {"runs": "run, gateway, demo", "datasets": "synth", "checkpoints": "train"}
+PORTS = {8000: "serve model", 8080: "serve", 8090: "gateway", 8099: "view"}
+_OLDEST = 12  # of PostgreSQL's major versions, the oldest that the ledger's statements are known to work on
 
 
 class Finding(Frozen):
     name: str
     found: str  # version or state; empty when it is missing
     use: str
-    fix: str = ""  # what to do when it is missing
+    fix: str = ""  # what to do when it is missing or wrong
+    wrong: bool = False  # not only missing: something that was asked for does not work
 
 
-def examine(base_url: str | None = None) -> list[Finding]:
+def examine(base_url: str | None = None, ledger: str | None = None) -> list[Finding]:
     """Every finding, in a fixed order."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     findings = [Finding(name="python", found=python, use="everything (3.11 or newer)")]
@@ -34,7 +42,13 @@ def examine(base_url: str | None = None) -> list[Finding]:
         findings.append(
             Finding(name=entry["name"], found=found, use=entry["use"], fix="" if found else entry["install"])
         )
-    return [*findings, *_endpoint(base_url or os.environ.get("OPENAI_BASE_URL"))]
+    findings += [_folder(Path(name), use) for name, use in FOLDERS.items()]
+    findings += _ports(PORTS)
+    return [
+        *findings,
+        *_endpoint(base_url or os.environ.get("OPENAI_BASE_URL")),
+        *([_ledger(ledger)] if ledger else []),
+    ]
 
 
 def _version(package: str) -> str:
@@ -42,6 +56,31 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def _folder(folder: Path, use: str) -> Finding:
+    """Tried where it will be: in the folder, or in the nearest one that is there."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        fix = f"make {there} writable for you, or name another folder with --out"
+        return Finding(name=f"{folder}/", found=error.strerror or str(error), use=use, fix=fix, wrong=True)
+    return Finding(name=f"{folder}/", found="writable", use=use)
+
+
+def _ports(ports: dict[int, str]) -> Iterable[Finding]:
+    for port, use in ports.items():
+        with socket.socket() as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                door.bind(("127.0.0.1", port))
+            except OSError as error:
+                found, fix = error.strerror or str(error), "end the process that holds it, or choose another --port"
+            else:
+                found, fix = "free", ""
+        yield Finding(name=f"port {port}", found=found, use=use, fix=fix)
 
 
 def _endpoint(base_url: str | None) -> list[Finding]:
@@ -53,8 +92,8 @@ def _endpoint(base_url: str | None) -> list[Finding]:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         reached = _reaches(parts.hostname or "", port)
         fix = "" if reached else "start the model server, or correct --base-url"
-        state = "reachable" if reached else ""
-        findings.append(Finding(name=f"{parts.hostname}:{port}", found=state, use="agents openai:MODEL", fix=fix))
+        state, use = "reachable" if reached else "", "agents openai:MODEL"
+        findings.append(Finding(name=f"{parts.hostname}:{port}", found=state, use=use, fix=fix, wrong=not reached))
     return findings
 
 
@@ -64,3 +103,25 @@ def _reaches(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _ledger(place: str) -> Finding:
+    """Whether a ledger can be reached and written, and how far its tables are."""
+    from mocktrial.envs.inspection import look_at
+
+    use = "run --ledger"
+    try:
+        seen = look_at(place)
+    except MissingExtra as error:
+        return Finding(name="ledger", found=str(error), use=use, fix=error.hint, wrong=True)
+    except UsageError as error:
+        fix = "start the server, or correct the address; the password comes from PGPASSWORD or ~/.pgpass"
+        return Finding(name="ledger", found=str(error), use=use, fix=fix, wrong=True)
+    name = seen.place
+    if seen.server and seen.server[0] < _OLDEST:
+        fix = f"use PostgreSQL {_OLDEST} or newer"
+        return Finding(name=name, found=f"PostgreSQL {seen.server[0]}.{seen.server[1]}", use=use, fix=fix, wrong=True)
+    if not seen.may_write:
+        fix = "GRANT CREATE, USAGE ON SCHEMA public TO the user of the address"
+        return Finding(name=name, found="no right to make tables", use=use, fix=fix, wrong=True)
+    return Finding(name=name, found=seen.summary, use=use)

@@ -89,7 +89,7 @@ def succeeds(task: Task, world: World, events: Sequence[Event], writes: Callable
     """`grade(...).success` alone: stops at the first criterion that does not hold, those that cost least first."""
     rubric = task.rubric
     scene = _Scene(task, world, events, writes)
-    order = sorted(rubric.criteria(), key=lambda criterion: isinstance(criterion, StateCriterion | WritesCriterion))
+    order = sorted(rubric.criteria(), key=lambda criterion: criterion.kind in ("state", "writes"))
     return bool(rubric.subgoals or rubric.interactions) and all(scene.holds(criterion)[0] for criterion in order)
 
 
@@ -97,6 +97,11 @@ def unmet(task: Task, world: World, events: Sequence[Event], writes: Callable[[]
     """Ids of the criteria that do not hold: those that `grade` says have not passed, without its evidence."""
     scene = _Scene(task, world, events, writes)
     return tuple(criterion.id for criterion in task.rubric.criteria() if not scene.holds(criterion)[0])
+
+
+def writes_hold(task: Task, writes: Sequence[Change]) -> bool:
+    """Whether each criterion on net changes holds. Where one does not, only more changes can lead to success."""
+    return all(_written(item, writes)[0] for item in task.rubric.criteria() if isinstance(item, WritesCriterion))
 
 
 def is_lost(task: Task, world: World, events: Sequence[Event]) -> bool:
@@ -154,35 +159,24 @@ class _Scene:
 
     def holds(self, criterion: Criterion) -> Verdict:
         match criterion:
+            case WritesCriterion():
+                return _written(criterion, self.writes)
+            case AskCriterion():
+                return self._ask(self.task.fact(criterion.fact))
+            case OrderCriterion():
+                return self._order(criterion)
+            case TellCriterion():
+                return self._tell(criterion)
+            case CallCriterion():
+                return self._call(criterion)
             case StateCriterion():
                 rows = self.world.query(criterion.sql, criterion.values)
                 return bool(rows), f"{len(rows)} row(s) match"
-            case WritesCriterion():
-                return self._writes(criterion)
-            case CallCriterion():
-                return self._call(criterion)
-            case OrderCriterion():
-                return self._order(criterion)
-            case AskCriterion():
-                return self._ask(self.task.fact(criterion.fact))
-            case TellCriterion():
-                return self._tell(criterion)
             case ForbidCriterion():
                 held, evidence = self.holds(criterion.of)
                 return not held, evidence
             case JudgeCriterion():
                 return False, "not judged"
-
-    def _writes(self, criterion: WritesCriterion) -> Verdict:
-        for pattern in criterion.required:
-            if not any(_matches(pattern, change) for change in self.writes):
-                return False, f"no {pattern.op or 'change'} of {pattern.table}"
-        if criterion.allowed is not None:
-            for change in self.writes:
-                if not any(_matches(pattern, change) for pattern in criterion.allowed):
-                    return False, f"{change.op} of {change.table} {json.dumps(change.key)} is not allowed"
-        most = criterion.most
-        return most is None or len(self.writes) <= most, f"{len(self.writes)} change(s)"
 
     def _call(self, criterion: CallCriterion) -> Verdict:
         matcher = MATCHERS[criterion.compare]
@@ -245,6 +239,18 @@ class _Scene:
             if same(fact.value, value) or (writes and fact.used_in and event.ok):
                 return True
         return False
+
+
+def _written(criterion: WritesCriterion, writes: Sequence[Change]) -> Verdict:
+    for pattern in criterion.required:
+        if not any(_matches(pattern, change) for change in writes):
+            return False, f"no {pattern.op or 'change'} of {pattern.table}"
+    if criterion.allowed is not None:
+        for change in writes:
+            if not any(_matches(pattern, change) for pattern in criterion.allowed):
+                return False, f"{change.op} of {change.table} {json.dumps(change.key)} is not allowed"
+    most = criterion.most
+    return most is None or len(writes) <= most, f"{len(writes)} change(s)"
 
 
 def _matches(pattern: WritePattern, change: Change) -> bool:

@@ -24,6 +24,7 @@ from mocktrial.envs.tables import EpisodeKey
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import NoResult, UsageError
+from mocktrial.mocktools.observing.redaction import RedactingFormatter
 from mocktrial.mocktools.spec import Frozen
 
 PlayOne: TypeAlias = Callable[[Task, int], Awaitable[Trajectory]]
@@ -85,7 +86,9 @@ async def run(
     session.progress = Progress(total=len(planned), skipped=len(planned) - len(owed))
     on_progress(session.progress)
     with _logging_to(logs):
+        _log.info("run begins", extra={"run": ledger.run, "agent": agent, **session.progress.model_dump()})
         await session.play(owed, play_one, concurrency)
+        _log.info("run ends", extra={"run": ledger.run, "agent": agent, **session.progress.model_dump()})
     return session.progress
 
 
@@ -126,7 +129,9 @@ class _Session:
             trajectory = await self._attempt(task, trial, play_one)
             if self.progress.stopped:
                 return  # by another worker: this episode is owed
-            self._ledger.record(trajectory, seconds=time.monotonic() - start)
+            seconds = time.monotonic() - start
+            self._ledger.record(trajectory, seconds=seconds)
+            _log.info("episode", extra=_line(trajectory, self._ledger.run, seconds))
             self._count(trajectory)
             await asyncio.sleep(0)  # agents that never wait would keep Ctrl-C from being heard
 
@@ -186,6 +191,13 @@ class _Session:
             raise _Stop
 
 
+def _line(trajectory: Trajectory, run: str, seconds: float) -> dict[str, object]:
+    """What the log has of an episode: nothing that was said in it."""
+    fields = trajectory.model_dump(include={"agent", "trial", "outcome", "end", "reason"})
+    reward = trajectory.grade.reward if trajectory.grade else None
+    return {**fields, "run": run, "task": trajectory.task_id, "reward": reward, "seconds": round(seconds, 3)}
+
+
 def _distinct(tasks: Sequence[Task]) -> dict[str, str]:
     """Content hash by task id. Raises `UsageError` when an id or a content comes twice."""
     hashes: dict[str, str] = {}
@@ -210,7 +222,8 @@ def _logging_to(folder: Path | None) -> Iterator[None]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / "bugs.log", delay=True, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(message)s"))
     _log.addHandler(handler)
     try:
         yield

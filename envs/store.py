@@ -1,8 +1,9 @@
 """The ledger: every run, task, episode and trajectory, in SQLite (WAL, synchronous=FULL) or PostgreSQL.
 
-`Ledger.open` is for the one process that plays a run: it takes the run's lock and refuses a changed
-config. `Ledger.read` is for everybody else. An episode's result and its trajectory are one transaction
-under a unique key, so a process may die at any instant: what was recorded is whole, the rest is owed.
+`Ledger.open` is for the one process that plays a run: it takes the run's lock (`locks`), brings the tables up to
+date (`migrations`) and refuses a changed config. `Ledger.read` is for everybody else and changes nothing. An episode's
+result and its trajectory are one transaction under a unique key, so a process or a server may die at any instant:
+what was recorded is whole, the rest is owed. Many processes may write to one ledger, each its own run.
 Every failure here is a `UsageError` with the next step. Which episodes to play is `runner`'s business.
 """
 
@@ -11,18 +12,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, null, select
-from sqlmodel import SQLModel
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert, inspect, null, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mocktrial.envs.atomic import whole_file
-from mocktrial.envs.database import Lock, add_missing, columns_of, open_engine, plainly, shown
+from mocktrial.envs.database import columns_of, is_url, open_engine, plainly, shown
 from mocktrial.envs.fingerprint import config_hash, differences
 from mocktrial.envs.fingerprint import shown as shown_changes
+from mocktrial.envs.locks import PATIENCE, Lock, T, Work, take_lock
+from mocktrial.envs.migrations import bring_up_to_date
 from mocktrial.envs.tables import (
     CLICK,
     EPISODE,
@@ -46,6 +48,7 @@ _BATCH = 200  # trajectories held in memory at once while reading
 _KEY = ("run_id", *EpisodeKey._fields)
 _FIND = select(EPISODE.c.id, EPISODE.c.outcome).where(*(EPISODE.c[name] == bindparam(name) for name in _KEY))
 _ADD = insert(EPISODE).returning(EPISODE.c.id)
+_BODY = select(TRAJECTORY.c.body).where(TRAJECTORY.c.episode_id == bindparam("number"))
 _SHOW = insert(EXPOSURE).returning(EXPOSURE.c.id, sort_by_parameter_order=True)
 
 
@@ -60,20 +63,22 @@ class Ledger:
         self.config_hash: str = run.config_hash
 
     @classmethod
-    def open(cls, place: Path | str, config: Mapping[str, Any], *, run: str = "main") -> Ledger:
+    def open(
+        cls, place: Path | str, config: Mapping[str, Any], *, run: str = "main", patience: float = PATIENCE
+    ) -> Ledger:
         """Start or resume `run`. `place`: a file or a database URL. `config`: resolved, JSON, no secrets.
 
+        patience: seconds that a server which goes away is waited for when an episode is recorded.
         Raises `UsageError` when another process plays this run, when the config differs from the one
         that the run was started with (the differing keys are named), or when `place` is no ledger.
         """
         engine = open_engine(place, create=True)
-        lock = Lock(place, engine, run)
+        lock = take_lock(place, engine, run, patience)
         try:
-            with plainly(place):
-                SQLModel.metadata.create_all(engine, tables=[RUN, TASK, EPISODE, TRAJECTORY, EXPOSURE, CLICK])
-                with engine.begin() as connection:
-                    add_missing(connection, EPISODE)
-                    row = _find_run(connection, run) or _add_run(connection, run, config)
+            with plainly(place), engine.connect() as connection:
+                bring_up_to_date(connection)
+                row = _find_run(connection, run) or _add_run(connection, run, config)
+                connection.commit()
             _refuse_change(row, config)
         except BaseException:
             lock.release()
@@ -96,6 +101,8 @@ class Ledger:
         """Names of the runs in a ledger, sorted."""
         engine = open_engine(place, create=False)
         with plainly(place), engine.connect() as connection:
+            if is_url(place) and not inspect(connection).has_table(RUN.name):
+                raise UsageError(f"no ledger at {shown(place)}", hint="mocktrial run --ledger makes one")
             names = sorted(connection.scalars(select(RUN.c.name)))
         engine.dispose()
         return names
@@ -113,13 +120,12 @@ class Ledger:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """One transaction: all of the block or nothing of it."""
+    def _write(self, work: Work[T]) -> T:
+        """One transaction: all of `work` or nothing of it. It may be tried again, and must bear that."""
         if self._lock is None:
             raise UsageError(f"run {self.run!r} was opened for reading", hint="open it with Ledger.open")
-        with plainly(self._place), self._engine.begin() as connection:
-            yield connection
+        with plainly(self._place):
+            return self._lock.transact(work)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -128,12 +134,14 @@ class Ledger:
 
     def add_tasks(self, tasks: Iterable[Task]) -> None:
         """Make tasks known; known ones are left as they are. Episodes refer to them by content hash."""
-        rows = {content_hash: task for task in tasks if (content_hash := task.content_hash())}
-        with self._writing() as connection:
+        by_hash = {task.content_hash(): task for task in tasks}
+        with self._reading() as connection:
             known = set(connection.scalars(select(TASK.c.hash)))
-            fresh = [task_row(hashed, task) for hashed, task in rows.items() if hashed not in known]
-            if fresh:
-                connection.execute(insert(TASK), fresh)
+        # In one order, or two players who add the same tasks could wait for each other.
+        fresh = [task_row(hashed, task) for hashed, task in sorted(by_hash.items()) if hashed not in known]
+        adding = (postgresql if is_url(self._place) else sqlite).insert(TASK).on_conflict_do_nothing()
+        if fresh:
+            self._write(lambda connection, again: connection.execute(adding, fresh))
 
     def record(self, trajectory: Trajectory, *, seconds: float | None = None) -> None:
         """Write an episode's result and trajectory in one transaction; durable when this returns.
@@ -144,9 +152,12 @@ class Ledger:
         key = EpisodeKey(trajectory.task_hash, trajectory.agent, trajectory.trial, trajectory.seed, self.config_hash)
         row = {"run_id": self._run_id, **episode_row(trajectory, key, seconds)}
         body = to_line(trajectory)
-        with self._writing() as connection:
+
+        def put(connection: Connection, again: bool) -> None:
             earlier = connection.execute(_FIND, {name: row[name] for name in _KEY}).first()
             if earlier is not None:
+                if again and connection.scalar(_BODY, {"number": earlier.id}) == body:
+                    return  # the server went away after it had committed
                 if earlier.outcome != "no_result":
                     what = f"{trajectory.agent} on {trajectory.task_id}, trial {trajectory.trial}"
                     raise UsageError(f"already recorded: {what}", hint="skip the keys in Ledger.done()")
@@ -154,16 +165,36 @@ class Ledger:
             number = connection.execute(_ADD, row).scalar_one()
             connection.execute(insert(TRAJECTORY), {"episode_id": number, "body": body})
 
+        self._write(put)
+
     def add_exposures(self, rows: Iterable[tuple[Mapping[str, Any], bool]]) -> None:
         """Write suggestions that were shown, each with whether it was clicked, in one transaction."""
-        with self._writing() as connection:
-            rest = iter(rows)
-            while batch := list(islice(rest, _BATCH)):
-                shown = [{"run_id": self._run_id, **row} for row, _ in batch]
-                numbers = zip(connection.scalars(_SHOW, shown), batch, strict=True)
-                clicks = [{"exposure_id": number} for number, (_, clicked) in numbers if clicked]
+        all_rows = list(rows)
+        of_run = select(func.count()).where(EXPOSURE.c.run_id == self._run_id)
+        with self._reading() as connection:
+            before = connection.scalar(of_run)
+
+        def put(connection: Connection, again: bool) -> None:
+            if again and connection.scalar(of_run) != before:
+                return  # the server went away after it had committed
+            for start in range(0, len(all_rows), _BATCH):
+                batch = all_rows[start : start + _BATCH]
+                numbers = connection.scalars(_SHOW, [{"run_id": self._run_id, **row} for row, _ in batch])
+                pairs = zip(numbers, batch, strict=True)
+                clicks = [{"exposure_id": number} for number, (_, clicked) in pairs if clicked]
                 if clicks:
                     connection.execute(insert(CLICK), clicks)
+
+        self._write(put)
+
+    def erase(self) -> None:
+        """Take this run out of the ledger; its tasks stay, other runs may have them."""
+
+        def take_out(connection: Connection, again: bool) -> None:
+            for table, key in ((EXPOSURE, EXPOSURE.c.run_id), (EPISODE, EPISODE.c.run_id), (RUN, RUN.c.id)):
+                connection.execute(delete(table).where(key == self._run_id))
+
+        self._write(take_out)
 
     def exposures(self) -> list[tuple[Mapping[str, Any], bool]]:
         """What was shown in this run, in order, each with whether it was clicked."""
@@ -186,7 +217,7 @@ class Ledger:
         """All episodes' numbers, ordered by agent, task, trial and seed."""
         of_task = {"domain", "family", "difficulty"}
         with self._reading() as connection:
-            there = columns_of(connection, EPISODE)  # an older ledger may lack some: nothing is known of them
+            there = columns_of(connection, EPISODE)  # one that nobody has gone on with may lack some (`migrations`)
             columns = [
                 TASK.c[name] if name in of_task else EPISODE.c[name] if name in there else null().label(name)
                 for name in _RECORD_COLUMNS
@@ -195,6 +226,13 @@ class Ledger:
             query = joined.where(EPISODE.c.run_id == self._run_id)
             records = [EpisodeRecord(run=self.run, **row) for row in connection.execute(query).mappings()]
         return sorted(records, key=_order)
+
+    def stamp(self) -> tuple[int, int]:
+        """How many episodes there are and the newest one's number: another one when something was recorded."""
+        query = select(func.count(), func.coalesce(func.max(EPISODE.c.id), 0)).where(EPISODE.c.run_id == self._run_id)
+        with self._reading() as connection:
+            count, newest = connection.execute(query).one()
+            return count, newest
 
     def tasks(self) -> dict[str, Task]:
         """Every task of this ledger, by content hash."""

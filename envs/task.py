@@ -18,6 +18,8 @@ from mocktrial.mocktools.values import stable
 
 
 class Persona(Frozen):
+    """Who the user is and how they write."""
+
     name: str = "Sam"
     occupation: str = ""
     manner: Literal["plain", "terse", "chatty"] = "plain"
@@ -83,6 +85,8 @@ class Value(Frozen):
 
 
 class FromFact(Frozen):
+    """The value of a fact."""
+
     fact: str
 
 
@@ -128,6 +132,8 @@ GoldStep = Ask | Call | Confirm | Finish
 
 
 class Task(Frozen):
+    """One task; what each reader of it may see, the module says."""
+
     id: FileName
     world: FileName
     world_hash: str

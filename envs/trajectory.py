@@ -53,6 +53,8 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CriterionResult:
+    """What became of one criterion, and what shows it."""
+
     __pydantic_config__ = _STRICT
     id: str
     kind: str
@@ -76,6 +78,8 @@ def _is_empty(value: object) -> bool:
 
 
 class Grade(Frozen):
+    """The score of one episode."""
+
     reward: float  # R, in [0, 1]
     success: bool  # R == 1
     criteria: tuple[CriterionResult, ...] = ()
@@ -84,6 +88,8 @@ class Grade(Frozen):
 
 
 class Trajectory(Frozen):
+    """The record of one episode."""
+
     task_id: str
     task_hash: str
     world_hash: str

@@ -25,11 +25,10 @@ class Pools:
     """The values that stand in the rows of one world, by the names that a parameter may go by."""
 
     def __init__(self, spec: WorldSpec) -> None:
-        self._spec = spec  # kept alive, since schemas are remembered by their identity
         self._columns: dict[str, list[Any]] = {}
         self._keys: list[Any] = []
         self._all: list[Any] = []
-        self._fitting: dict[tuple[str, str, int], list[Any]] = {}
+        self._fitting: dict[tuple[str, str, str], list[Any]] = {}
         for table in spec.tables():
             rows = spec.rows.get(table.name, ())
             for column in (column.name for column in table.columns):
@@ -44,7 +43,7 @@ class Pools:
 
     def fitting(self, name: str, kind: str, schema: Mapping[str, Any]) -> list[Any]:
         """Values for the parameter `name` of the world's tool with this schema: by name, else keys, else any."""
-        key = (name, kind, id(schema))
+        key = (name, kind, repr(schema))
         if key not in self._fitting:
             pools = (self._columns.get(name.removesuffix("_id"), ()), self._keys, self._all)
             found = ([value for value in pool if _fits(value, kind, schema)] for pool in pools)

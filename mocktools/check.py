@@ -30,6 +30,8 @@ Rule = Literal[
 
 
 class Problem(Frozen):
+    """One rule of the contract that a world breaks."""
+
     rule: Rule
     tool: str = ""
     detail: str = ""

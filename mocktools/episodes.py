@@ -83,7 +83,7 @@ class Episodes:
     """The open episodes of one world, and its snapshots."""
 
     def __init__(self, image: WorldImage, most: int, quota: Quota | None = None) -> None:
-        self._image = image
+        self._image, self.world = image, image.spec.name
         self._kept: Keeper[World] = Keeper(most, World.close, quota=quota)
         self._snapshots: Snapshots[Snapshot] = Snapshots()
         self.keys = self._kept.keys

@@ -20,6 +20,7 @@ from mocktrial.mocktools.episodes import Episodes, Minted, Served, Start
 from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
 from mocktrial.mocktools.gate import ASGI, MAX_BODY_BYTES, Gate, Receive, Refusal, Scope, Send, read_body
 from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.observing.measured import Measured
 
 try:
     from fastapi import FastAPI, Header, Request, Response
@@ -83,11 +84,18 @@ class Gatekeeper:
 
 def world_app(image: WorldImage, gate: Gate, *, max_episodes: int = MAX_EPISODES) -> FastAPI:
     """The ASGI application for one world. Raises `UsageError` where no episode may be open."""
-    if max_episodes < 1:
+    return _app(_episodes(image, max_episodes), gate)
+
+
+def _episodes(image: WorldImage, most: int) -> Episodes:
+    if most < 1:
         raise UsageError("at least 1 episode must be allowed", hint="raise max_episodes")
-    episodes = Episodes(image, max_episodes)
+    return Episodes(image, most)
+
+
+def _app(episodes: Episodes, gate: Gate) -> FastAPI:
     # No pages of documentation: they load scripts from elsewhere (FAULTS 23).
-    app = FastAPI(title=f"world {image.spec.name}", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title=f"world {episodes.world}", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_middleware(Gatekeeper, gate=gate)
     add_agent_plane(app, episodes)
     add_control_plane(app, episodes)
@@ -181,7 +189,8 @@ def serve(
     allowed_hosts: Sequence[str] = (),
 ) -> None:
     """Answer until interrupted. Prints one line when ready."""
-    app = world_app(image, Gate.at(host, token, control_token, allowed_hosts), max_episodes=max_episodes)
+    gate, episodes = Gate.at(host, token, control_token, allowed_hosts), _episodes(image, max_episodes)
+    app = Measured(_app(episodes, gate), gate, lambda: len(episodes.keys()))
     listening.listen(app, host, (port,), f"world {image.spec.name}")
 
 

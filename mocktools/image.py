@@ -22,6 +22,7 @@ from mocktrial.mocktools.arguments import Pools
 from mocktrial.mocktools.engine import MAX_OPERATIONS, Engine
 from mocktrial.mocktools.errors import NoResult, SpecError, ToolFailure
 from mocktrial.mocktools.limits import check_limits
+from mocktrial.mocktools.rowwrites import Netting
 from mocktrial.mocktools.schemas import validator_of
 from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec, short_hash
 
@@ -69,6 +70,8 @@ class CompiledStep:
 
 @dataclass(frozen=True)
 class CompiledTool:
+    """A tool with its validator made and its steps prepared."""
+
     spec: ToolSpec
     validator: Any  # jsonschema_rs.Draft202012Validator
     defaults: dict[str, Any]
@@ -108,9 +111,18 @@ class WorldImage:
         return tuple(tool.to_openai() for tool in self.spec.tools_of("agent"))
 
     @cached_property
+    def writers(self) -> tuple[ToolSpec, ...]:
+        """The agent's tools that write."""
+        return tuple(tool for tool in self.spec.tools_of("agent") if tool.effect == "write")
+
+    @cached_property
     def pools(self) -> Pools:
         """Values for generated arguments."""
         return Pools(self.spec)
+
+    @cached_property
+    def netting(self) -> Netting:
+        return Netting(self.tables)
 
     def engine(self) -> Engine:
         return self.pool.pop() if self.pool else Engine(frozenset(table.name for table in self.tables))

@@ -1,12 +1,15 @@
 """Sockets and the server that listens on them, for every door over HTTP.
 
-What is answered is the ASGI application's. A port that is taken raises `UsageError` and nothing is left open;
+What is answered is the ASGI application's. SIGTERM ends a server in order: no more connections, the requests under
+way are answered, and what is still open is said. A port that is taken raises `UsageError` and nothing is left open;
 without uvicorn this module raises `MissingExtra`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +17,15 @@ from contextlib import contextmanager
 
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 from mocktrial.mocktools.gate import ASGI
+from mocktrial.mocktools.observing.measured import Measured
 
 try:
     import uvicorn
 except ModuleNotFoundError as error:
     raise MissingExtra("the package uvicorn is not installed", hint="pip install 'mocktrial[serve]'") from error
+
+DRAIN_SECONDS = 25  # that requests under way may take when the server ends
+_log = logging.getLogger(__name__)
 
 
 def bind(host: str, ports: Sequence[int]) -> list[socket.socket]:
@@ -44,9 +51,9 @@ def bind(host: str, ports: Sequence[int]) -> list[socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready, and when it begins to end."""
 
-    def __init__(self, app: ASGI, on_ready: Callable[[], None]) -> None:
+    def __init__(self, app: ASGI, on_ready: Callable[[], None], on_end: Callable[[], None] = lambda: None) -> None:
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -56,25 +63,55 @@ class _Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         super().__init__(config)
-        self._on_ready = on_ready
+        self._on_ready, self._on_end = on_ready, on_end
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_end()
+        await super().shutdown(sockets)
 
-def listen(app: ASGI, host: str, ports: Sequence[int], name: str) -> None:
-    """Answer on `ports` until interrupted. Prints one line with `name` when ready."""
+
+def listen(app: Measured, host: str, ports: Sequence[int], name: str) -> None:
+    """Answer on `ports` until interrupted or told to end. Prints a line with `name` when ready and when ending."""
+
+    def say(line: str) -> None:
+        print(f"{name} {line}", flush=True)
+        _log.info("server", extra={"server": name, "state": line})
+
     sockets = bind(host, ports)
     try:
         opened = [door.getsockname()[1] for door in sockets]
         place = f"port {opened[0]}" if len(opened) == 1 else f"ports {opened[0]} to {opened[-1]}"
-        _Server(app, lambda: print(f"{name} ready on {host}, {place}", flush=True)).run(sockets)
+        server = _Server(
+            app,
+            lambda: say(f"ready on {host}, {place}"),
+            lambda: say(f"is ending; requests under way: {app.under_way}, episodes open: {app.live()}"),
+        )
+        with _ended_by_sigterm():
+            server.run(sockets)
     finally:
         for door in sockets:
             door.close()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A server that was told to end has done what it should: exit code 0, and whoever opened a ledger closes it."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import apsw
 from mocktrial.mocktools.errors import ToolFailure
 from mocktrial.mocktools.given import parse_arguments
 from mocktrial.mocktools.image import CompiledTool, WorldImage
+from mocktrial.mocktools.rowwrites import Net, RowWrite, unwatch, watch
 from mocktrial.mocktools.values import dumps
 from mocktrial.mocktools.world import Mark, Snapshot, ToolResult, World, failed
 from mocktrial.mocktools.writeset import Change
@@ -32,10 +33,13 @@ _MOMENT = re.compile(r"\b(?:now|today|new_id)\b", re.IGNORECASE)
 class _State:
     """The world after some writes. Two that are equal are one object, while the image remembers it."""
 
-    __slots__ = ("changes",)
+    __slots__ = ("before", "changes", "net", "writes")
 
-    def __init__(self) -> None:
-        self.changes: tuple[Change, ...] | None = None  # net, once somebody asked
+    def __init__(self, before: _State | None, writes: list[RowWrite]) -> None:
+        self.before: _State | None = before
+        self.writes = writes  # of rows, since the state before
+        self.net: Net | None = None  # once somebody asked
+        self.changes: tuple[Change, ...] | None = None  # likewise
 
 
 class _Known(NamedTuple):
@@ -68,9 +72,13 @@ class _Alteration(NamedTuple):
     after: _State
 
     def on(self, world: World) -> None:
-        for sql, values in self.statements:
-            world._engine.connection.execute(sql, values)
-        world._written = True
+        _alter(world, self.statements)
+
+
+def _alter(world: World, statements: Sequence[Statement]) -> None:
+    for sql, values in statements:
+        world._engine.connection.execute(sql, values)
+    world._written = True
 
 
 @dataclass(frozen=True)
@@ -86,11 +94,18 @@ class RecalledWorld(World):
     def __init__(self, image: WorldImage, start: Snapshot) -> None:
         if start.data is not image.data:
             raise ValueError("a recalled world starts from its image")
+        self._log: list[RowWrite] = []
         super().__init__(image, start)
         self._path: list[_Write | _Alteration] = []  # where the world stands
         self._there: list[_State] = []  # where its database stands
         self._known = image.recalled
         super().mark()
+
+    def _watch(self) -> None:
+        watch(self._engine.connection, self._log)
+
+    def _unwatch(self) -> None:
+        unwatch(self._engine.connection)
 
     def call(self, name: str, arguments: str | Mapping[str, Any]) -> ToolResult:
         try:
@@ -133,10 +148,14 @@ class RecalledWorld(World):
 
     def _run(self, tool: CompiledTool, given: Mapping[str, Any], by: Literal["agent", "user"]) -> _Known:
         self._reach()
+        self._log.clear()
         result = self._call(tool.spec.name, given, by)
         if not result.ok or tool.spec.effect == "read":
             return _Known(result, None, self._engine.runtime.ids)
-        return _Known(result, self._arrived(_State()), self._engine.runtime.ids)
+        return _Known(result, self._arrived(self._new_state()), self._engine.runtime.ids)
+
+    def _new_state(self) -> _State:
+        return _State(self.state, self._log.copy())
 
     def _arrived(self, state: _State) -> _State:
         """The database got there by one more write."""
@@ -158,8 +177,6 @@ class RecalledWorld(World):
         if common < len(self._there):
             super().rewind(self._marks[common])
             del self._there[common:]
-            if not common:
-                self._watch()
         for write in self._path[common:]:
             write.on(self)
             self._arrived(write.after)
@@ -206,21 +223,26 @@ class RecalledWorld(World):
         if state is None:
             return ()
         if state.changes is None:
-            self._reach()
-            state.changes = super().write_set()
+            state.changes = self.image.netting.changes(self._net(state))
         return state.changes
+
+    def _net(self, state: _State | None) -> Net:
+        if state is None:
+            return {}
+        if state.net is None:
+            state.net = self.image.netting.added(self._net(state.before), state.writes)
+        return state.net
 
     def alter(self, statements: Sequence[Statement]) -> bool:
         """Change rows behind the tools, for proofs; whether the rules of the tables allow it. Else all stays."""
         self._reach()
-        alteration = _Alteration(statements, _State())
+        self._log.clear()
         try:
-            alteration.on(self)
+            _alter(self, statements)
         except apsw.ConstraintError:
             super().rewind(self._marks[-1])
             return False
-        self._path.append(alteration)
-        self._arrived(alteration.after)
+        self._path.append(_Alteration(statements, self._arrived(self._new_state())))
         return True
 
     def snapshot(self) -> Snapshot:

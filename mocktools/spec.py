@@ -82,6 +82,8 @@ def _parts_of(reference: str) -> tuple[str, str]:
 
 
 class Column(Frozen):
+    """One column of a table."""
+
     name: Name
     type: ColumnType = "text"
     null: bool = False
@@ -98,6 +100,8 @@ class Column(Frozen):
 
 
 class Table(Frozen):
+    """One table of a world, with a primary key."""
+
     name: Name
     columns: tuple[Column, ...]
     primary_key: tuple[Name, ...]  # at least one: the session extension watches keyed tables only
@@ -146,6 +150,8 @@ def _is_agents(by: str) -> bool:
 
 
 class ToolSpec(Frozen):
+    """One tool: what it takes, and the steps that it takes them through."""
+
     name: Name
     description: str
     parameters: dict[Name, dict[str, Any]] = Field(default_factory=dict)  # JSON Schema of each argument
@@ -193,6 +199,8 @@ class ToolSpec(Frozen):
 
 
 class Toolkit(Frozen):
+    """Tools and the tables that they work on."""
+
     name: Name
     description: str = ""
     tables: tuple[Table, ...] = ()
@@ -200,6 +208,8 @@ class Toolkit(Frozen):
 
 
 class WorldSpec(Frozen):
+    """A whole world; `image.compile_world` checks and compiles it."""
+
     model_config = ConfigDict(ser_json_inf_nan="constants")  # else NaN is written, and hashed, as null
 
     name: FileName

@@ -77,18 +77,25 @@ def _number_of(value: JSON) -> JSON:
     return value
 
 
-def encoder(*, allow_nan: bool) -> Callable[[JSON], str]:
-    """What `json.JSONEncoder(ensure_ascii=False).encode` does, without making a C encoder at each call."""
-    plain = json.JSONEncoder(ensure_ascii=False, allow_nan=allow_nan, check_circular=False)
+def encoder(*, allow_nan: bool, canonical: bool = False) -> Callable[[JSON], str]:
+    """What `json.JSONEncoder(ensure_ascii=False).encode` does, without making a C encoder at each call.
+
+    canonical: with sorted keys and no spaces.
+    """
+    item, key = (",", ":") if canonical else (", ", ": ")
+    plain = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=allow_nan, check_circular=False, sort_keys=canonical, separators=(item, key)
+    )
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # a Python without json's C part
         return plain.encode
     text = json.encoder.encode_basestring
-    fast = make(None, plain.default, text, None, ": ", ", ", False, False, allow_nan)
+    fast = make(None, plain.default, text, None, key, item, canonical, False, allow_nan)
     return lambda value: "".join(fast(value, 0))
 
 
 _encode = encoder(allow_nan=True)
+_stable, _stable_strict = (encoder(allow_nan=allow, canonical=True) for allow in (True, False))
 
 
 def dumps(value: JSON) -> str:
@@ -98,7 +105,7 @@ def dumps(value: JSON) -> str:
 
 def stable(value: JSON, *, allow_nan: bool = True) -> str:
     """JSON with sorted keys and no spaces: what hashes are taken of."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=allow_nan)
+    return _stable(value) if allow_nan else _stable_strict(value)
 
 
 def part_at(value: Any, path: str) -> Any:

@@ -89,6 +89,7 @@ class World:
         self._fresh = start.data is image.data
         runtime = self._engine.runtime
         runtime.seed, runtime.ids, runtime.now = start.seed, start.ids, start.now
+        self._open = True
         self._session: apsw.Session | None = None
         self._watch()
 
@@ -98,15 +99,18 @@ class World:
 
     def _watch(self) -> None:
         """Record changes from here on."""
-        if self._session is not None:
-            self._session.close()
         self._session = apsw.Session(self._engine.connection, "main")
         self._session.attach()
 
-    def close(self) -> None:
+    def _unwatch(self) -> None:
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._unwatch()
             self.image.pool.append(self._engine)
 
     def __enter__(self) -> Self:
@@ -230,10 +234,12 @@ class World:
         """Like `query`, each row by column name."""
         with self._engine.guarded(reading=True) as connection:
             cursor = connection.execute(sql, encode(dict(values or {})), prepare_flags=READING)
-            return [
-                {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
-                for row in cursor
-            ]
+            names: list[str] = []
+            found = []
+            for row in cursor:
+                names = names or [column[0] for column in cursor.get_description()]
+                found.append(dict(zip(names, row, strict=True)))
+            return found
 
     def write_set(self) -> tuple[Change, ...]:
         """Net changes since the world was opened."""

@@ -34,6 +34,11 @@ def read_changeset(changeset: bytes, tables: tuple[Table, ...]) -> tuple[Change,
     changes = [
         _change(item, [column.name for column in known[item.name].columns]) for item in apsw.Changeset.iter(changeset)
     ]
+    return in_order(changes)
+
+
+def in_order(changes: list[Change]) -> tuple[Change, ...]:
+    """By table and key."""
     if len(changes) < 2:
         return tuple(changes)
     return tuple(sorted(changes, key=lambda change: (change.table, repr(sorted(change.key.items())))))

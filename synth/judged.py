@@ -65,7 +65,7 @@ def _by_agent(task: Task, image: WorldImage, agent: Agent) -> Trajectory:
 
 def _by_plan(task: Task, image: WorldImage, variant: Variant) -> Trajectory:
     player = PlanPlayer(task, variant.facts, recovery=variant.recovery)
-    episode = Episode(task, image, agent=f"mutant:{variant.operator or variant.kind}")
+    episode = Episode(task, image, agent=f"mutant:{variant.kind}")
     try:
         drive(episode.reset())
         drive(player.follow(episode, variant.steps))

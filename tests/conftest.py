@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.peers import missing
+from tests.support.postgres import Server, running_server, server_programs
+
+# Nothing here is timed: a loaded machine is not a failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 AUTOSLURP = Path(__file__).parents[1] / ".." / "shared" / "data" / "autoslurp"
 
@@ -23,6 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "browser": "" if find_spec("playwright") and which("chromium") else "needs playwright and chromium",
         "compose": "" if which("docker-compose") else "needs docker-compose",
         "gpu": "" if _cuda() else "needs a CUDA device",
+        "postgres": "" if server_programs() and find_spec("psycopg") else "needs PostgreSQL's initdb and psycopg",
         "soak": "" if "soak" in asked else "minutes long: run with -m soak",
     }
     for item in items:
@@ -42,3 +50,10 @@ def _cuda() -> bool:
 def autoslurp_dir() -> Path:
     """The folder with the released files (mark the test `shared`)."""
     return AUTOSLURP
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server (mark the test `postgres`)."""
+    with running_server() as server:
+        yield server

@@ -21,6 +21,7 @@ from tests.test_docs import ROOT, problem
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one.get("image", "").startswith("mocktrial")}
+HARMLESS = {"HOME", "POSTGRES_USER", "POSTGRES_DB"}
 PROFILES = sorted({profile for one in SERVICES.values() for profile in one.get("profiles", ())})
 
 
@@ -44,9 +45,19 @@ def test_services_are_read_only_without_privileges_and_listen_on_loopback() -> N
 
 
 def test_no_secret_stands_in_the_file() -> None:
+    """Each comes from the caller's environment: asked for (`:?`), or empty where it is not given (`:-`)."""
+    for name, one in SERVICES.items():
+        for key, value in one.get("environment", {}).items():
+            assert key in HARMLESS or re.fullmatch(r"\$\{\w+:(\?.*|-)\}", value), (name, key)
     for name, one in OURS.items():
-        for key, value in one["environment"].items():
-            assert key == "HOME" or re.fullmatch(r"\$\{" + key + r":\?.*\}", value), name
+        for key in ("MOCKTRIAL_TOKEN", "MOCKTRIAL_CONTROL_TOKEN"):
+            assert one["environment"][key].startswith(f"${{{key}:?"), name
+
+
+def test_whoever_keeps_runs_can_keep_them_in_the_shared_ledger() -> None:
+    for name in ("worker", "gateway", "viewer"):
+        assert {"MOCKTRIAL_LEDGER", "PGPASSWORD"} < set(SERVICES[name]["environment"]), name
+    assert SERVICES["postgres"].items() >= {"user": "postgres", "read_only": True, "cap_drop": ["ALL"]}.items()
 
 
 @pytest.mark.compose
@@ -73,7 +84,8 @@ def test_the_steps_of_the_dockerfile_lead_to_a_working_command(tmp_path: Path) -
                 copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
                 place.parent.mkdir(parents=True, exist_ok=True)
                 copy(ROOT / source, place, **({"symlinks": True} if copy is shutil.copytree else {}))
-    install = next(line for line in lines if line.startswith("RUN pip")).removeprefix("RUN ").split(" && ")[0]
+    steps = next(line for line in lines if line.startswith("RUN pip")).removeprefix("RUN ").split(" && ")
+    install = " && ".join(step for step in steps if step.startswith("pip "))
     extras = next(line for line in lines if line.startswith("ARG EXTRAS=")).removeprefix("ARG EXTRAS=")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     environment = {**os.environ, "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}", "EXTRAS": extras}

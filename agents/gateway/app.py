@@ -19,6 +19,7 @@ from mocktrial.agents.gateway.sittings import Closed, Opened, Sittings, Start
 from mocktrial.mocktools import listening
 from mocktrial.mocktools.gate import Gate, Refusal, episode_name
 from mocktrial.mocktools.http import Gatekeeper, add_errors
+from mocktrial.mocktools.observing.measured import Measured
 
 MAX_REQUEST_BYTES = 1 << 24  # a long history, in full with every call
 _HEADER = "X-Mocktrial-Episode"
@@ -121,7 +122,8 @@ def serve(
     token: str | None = None, control_token: str | None = None,
 ) -> None:  # fmt: skip
     """Answer until interrupted. Prints one line when ready."""
-    app = gateway_app(proxy, Gate.at(host, token, control_token), sittings)
+    gate = Gate.at(host, token, control_token)
+    app = Measured(gateway_app(proxy, gate, sittings), gate, lambda: len(sittings.state()["open"]) if sittings else 0)
     listening.listen(app, host, (port,), f"gateway to {proxy.client.where}")
 
 

@@ -27,6 +27,7 @@ from mocktrial.mocktools import listening
 from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.mocktools.gate import Gate
 from mocktrial.mocktools.http import Gatekeeper
+from mocktrial.mocktools.observing.measured import Measured
 
 MAX_REQUEST_BYTES = 1 << 24  # a long history, in full with every request
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def model_app(policy: LocalPolicy, gate: Gate) -> FastAPI:
 
 def serve(policy: LocalPolicy, gate: Gate, *, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Answer until interrupted; `gate` is that of `host`. Prints one line when ready."""
-    listening.listen(model_app(policy, gate), host, (port,), f"model {policy.name}")
+    listening.listen(Measured(model_app(policy, gate), gate), host, (port,), f"model {policy.name}")
 
 
 def running(policy: LocalPolicy, *, token: str | None = None) -> AbstractContextManager[tuple[int, ...]]:

@@ -55,7 +55,8 @@ def read_rows(path: Path = ROWS) -> list[Row]:
         for clause in parse(question.message).clauses:
             found = segments(clause)
             row.segments += found
-            row.leaves += found if len(found) == 1 else found[1:]
+            if clause.mode not in ("offer", "stated"):
+                row.leaves += found if len(found) == 1 else found[1:]
         rows.append(row)
     return rows
 

@@ -28,6 +28,8 @@ class Question:
 
 
 class Asker(Protocol):
+    """A model that answers a judge's questions, each by the question's schema."""
+
     @property
     def name(self) -> str: ...
 
@@ -56,6 +58,7 @@ def with_schema(question: Question) -> Sequence[Message]:
 
 
 def text_of(completion: Completion) -> str:
+    """The words of an answer. Raises `NoResult` where the transcript did not fit."""
     if completion.message.get("refusal") == CONTEXT_LIMIT:
         raise NoResult("the transcript is too long for the judge", blame="judge")
     content = completion.message.get("content")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mocktrial.envs.fingerprint import SOURCE, differences, shown
+from mocktrial.envs.places import RunPlace
 from mocktrial.envs.report.build import Played, comparison, user_card
 from mocktrial.envs.report.figures import examine, ratios, scored_by_task, split_over_users, success, summarize
 from mocktrial.envs.report.model import AgentSummary, Comparison, UserCard
@@ -61,15 +62,20 @@ class RunComparison(Frozen):
         return self.success.difference.low > 0 or self.success.difference.high < 0
 
 
-def compare_runs(first: Path, second: Path, *, differ: Iterable[str] = ()) -> RunComparison:
-    """Compare the runs in two folders. Raises `UsageError` for unlike ones, and where there is nothing to compare."""
-    with read_run(first) as one, read_run(second) as two:
+def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str] = ()) -> RunComparison:
+    """Compare two runs, named as in `places`. Raises `UsageError` for unlike ones, or without a task in common."""
+    places = [RunPlace.named(first), RunPlace.named(second)]
+    with read_run(places[0]) as one, read_run(places[1]) as two:
         changed = _allowed(one.config, two.config, {*MAY_DIFFER, *differ})
-        sides = [_only_agent(one, first), _only_agent(two, second)]
-        labels = [first.name, second.name if second.name != first.name else f"{second.name} #2"]
+        sides = [_only_agent(one, places[0]), _only_agent(two, places[1])]
+        labels = [place.name for place in places]
+        labels[1] += " #2" if labels[0] == labels[1] else ""
         found = comparison((labels[0], sides[0].rows), (labels[1], sides[1].rows))
         if found is None:
-            raise UsageError(f"{first} and {second} have no task with a result in common", hint="let both finish")
+            raise UsageError(
+                f"{places[0].address} and {places[1].address} have no task with a result in common",
+                hint="let both finish",
+            )
         before, after = (scored_by_task(side.rows) for side in sides)
         alike = sides[0].is_under_another_user_seed(sides[1])
         summaries = [
@@ -104,11 +110,11 @@ def _top(key: str) -> str:
     return key.partition(".")[0]
 
 
-def _only_agent(ledger: Ledger, folder: Path) -> Played:
+def _only_agent(ledger: Ledger, place: RunPlace) -> Played:
     rows, tasks = ledger.episodes(), ledger.tasks()
     agents = sorted({row.agent for row in rows})
     if len(agents) != 1:
-        raise UsageError(f"{folder} has {len(agents)} agents, not one", hint="mocktrial report takes several")
+        raise UsageError(f"{place.address} has {len(agents)} agents, not one", hint="mocktrial report takes several")
     return Played(ledger, rows, tasks, examine(ledger, rows, tasks))
 
 

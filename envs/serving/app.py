@@ -56,7 +56,7 @@ def _add_mcp(app: FastAPI, sessions: Sessions) -> None:
     if find_spec("mcp"):
         from mocktrial.envs.serving.mcp import McpDoor  # it takes a second, and is an extra
 
-        app.routes.append(Route(path, McpDoor(sessions), methods=["POST"], include_in_schema=False))
+        app.routes.append(Route(path, McpDoor(sessions, path), methods=["POST"], include_in_schema=False))
         return
 
     @app.post(path, include_in_schema=False)

@@ -17,6 +17,7 @@ from mocktrial.envs.serving.seat import Seat
 from mocktrial.envs.serving.sessions import Sessions
 from mocktrial.mocktools.errors import MissingExtra, NoResult
 from mocktrial.mocktools.gate import Receive, Scope, Send
+from mocktrial.mocktools.observing.measured import TEMPLATE
 from mocktrial.mocktools.values import dumps
 
 try:
@@ -72,10 +73,11 @@ def _tool(schema: ToolSchema, seat: Seat) -> Tool:
 class McpDoor:
     """An ASGI endpoint at a path that holds the episode's key. One request, one answer in JSON."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, template: str) -> None:
+        self._sessions, self._template = sessions, template
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[TEMPLATE] = self._template
         size = int(dict(scope["headers"]).get(b"content-length", b"0"))
         async with self._sessions.sit(scope["path_params"]["episode"], size) as seat:
             manager = StreamableHTTPSessionManager(server_of(seat), json_response=True, stateless=True)

@@ -25,8 +25,8 @@ def picked(message: str, offered: Sequence[str], facts: Sequence[Fact]) -> tuple
     known = [fact for fact in facts if fact.id in offered]
     if not known:
         return ()
-    if named := tuple(fact.id for fact in known if names(message, fact)):
-        return named
+    if meant := named(message, known):
+        return meant
     if len(tokens(message)) > _SHORT:
         return ()
     if _ALL.search(folded):
@@ -37,10 +37,18 @@ def picked(message: str, offered: Sequence[str], facts: Sequence[Fact]) -> tuple
     return (known[0].id,) if len(known) == 1 and pattern("yes").match(folded) else ()
 
 
-def names(text: str, fact: Fact) -> bool:
-    """Whether all words of the fact's label, or of an alias, stand in the text, but for fillers."""
+def named(text: str, facts: Sequence[Fact]) -> tuple[str, ...]:
+    """Ids of the facts of which all words of the label, or of an alias, stand in the text, but for fillers.
+
+    "The captain of the team" names the captain, not the team.
+    """
     spoken = set(tokens(text))
-    return any((words := _words(phrase)) and words <= spoken for phrase in (fact.label, *fact.aliases))
+    said = {fact.id: [words for words in map(_words, (fact.label, *fact.aliases)) if words and words <= spoken]
+            for fact in facts}  # fmt: skip
+    longest = [max(phrases, key=len) for phrases in said.values() if phrases]
+    return tuple(
+        name for name, phrases in said.items() if any(not any(own < more for more in longest) for own in phrases)
+    )
 
 
 @lru_cache(maxsize=4096)

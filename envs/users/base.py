@@ -7,9 +7,7 @@ every user, scripted or model, must pass it; `guard` has what only a model's wor
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 from mocktrial.envs.task import Deed, Fact, Persona
@@ -17,6 +15,7 @@ from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import fold
 from mocktrial.mocktools.world import ToolResult
 
+_IN_NUMBERS = (".", ",", ":")
 Needless = Literal["unknown", "repeated", "public", "everything", "statement", "empty"]
 # What was wrong with a model's words; the phrase was then replaced, and the episode's events have the kind.
 Flaw = Literal[
@@ -90,18 +89,40 @@ def guard(text: str, told: Iterable[Fact], untold: Iterable[Fact]) -> str:
 
 def says(folded_text: str, value: str) -> bool:
     """Whether a folded text holds a value as whole words; 5 is not said by -5, 5.50 or 10:05."""
-    value = fold(value)
-    return bool(value) and value in folded_text and _saying(value).search(folded_text) is not None
+    return next(_places(folded_text, fold(value)), None) is not None
 
 
 def without(folded_text: str, value: str) -> str:
     """A folded text with every place that says `value` blanked."""
     value = fold(value)
-    return _saying(value).sub("_", folded_text) if value else folded_text
+    kept, end = [], 0
+    for place in _places(folded_text, value):
+        if place >= end:
+            kept.append(folded_text[end:place])
+            end = place + len(value)
+    return "_".join([*kept, folded_text[end:]])
 
 
-@lru_cache(maxsize=4096)
-def _saying(value: str) -> re.Pattern[str]:
-    before = r"(?<!\d[.,:])(?<!\s-)(?<!^-)" if value[0].isdigit() else ""
-    after = r"(?![.,:]\d)" if value[-1].isdigit() else ""
-    return re.compile(rf"(?<!\w){before}{re.escape(value)}(?!\w){after}")
+def _places(text: str, value: str) -> Iterator[int]:
+    """Where a folded text says a folded value. No regex: values are new each time."""
+    place = text.find(value) if value else -1
+    while place >= 0:
+        if _stands_alone(text, place, place + len(value)):
+            yield place
+        place = text.find(value, place + 1)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether this part of a text is no part of a longer word or number."""
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    if _is_word(before[-1:]) or _is_word(after[:1]):
+        return False
+    if text[start].isdigit() and before:
+        minus = before[-1] == "-" and (len(before) == 1 or before[0].isspace())
+        if minus or (before[0].isdecimal() and before[1:] in _IN_NUMBERS):
+            return False
+    return not (text[end - 1].isdigit() and after[:1] in _IN_NUMBERS and after[1:].isdecimal())
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"

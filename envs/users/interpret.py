@@ -15,12 +15,12 @@ from functools import lru_cache
 from typing import Protocol
 
 from mocktrial.envs.task import Fact
-from mocktrial.envs.users.asking import names
+from mocktrial.envs.users.asking import named
 from mocktrial.envs.users.reading.acts import Parsed, parse
 from mocktrial.envs.users.reading.facts import profile_of, texts_of, vector_of
 from mocktrial.envs.users.reading.lexicon import pattern
 from mocktrial.envs.users.reading.likeness import Source
-from mocktrial.envs.users.reading.match import compare
+from mocktrial.envs.users.reading.match import compare, done_by_others
 from mocktrial.envs.users.reading.segments import Segment, around, segments
 from mocktrial.envs.users.reading.vectors import load_vectors, nearness
 from mocktrial.envs.users.reading.weights import candidates, chosen, clear, load_weights, probabilities
@@ -109,16 +109,20 @@ def _meant(parsed: Parsed, facts: Sequence[Fact], similarity: Similarity | None)
                 continue
             by_words = _by_vectors(segment, facts)
             evidence, weights = compare(segment, profiles, [by_words]), lexical
-            if similarity and not clear(evidence, lexical):
+            if similarity and not clear(evidence, lexical, clause.asks):
                 sources = [by_words, _by_sentences(segment, facts, similarity)]
                 evidence, weights = compare(segment, profiles, sources), load_weights("dense")
             likely = probabilities(evidence, weights)
             places = list(chosen(segment, evidence, profiles, weights))
             found.meant.update(places)
+            said = named(segment.text, facts)
             found.sure.update(
-                place for place in places if likely[place] >= weights.sure or names(segment.text, facts[place])
+                place
+                for place in places
+                if facts[place].id in said
+                or (likely[place] >= weights.sure and not done_by_others(segment, profiles[place]))
             )
-            if clause.mode != "named" and (len(parts) == 1 or segment is not parts[0]):
+            if clause.asks and (len(parts) == 1 or segment is not parts[0]):
                 found.maybe.update(candidates(likely, weights))
     return found
 

@@ -25,6 +25,7 @@ from mocktrial.envs.viewer.unfold import unfold
 from mocktrial.mocktools import listening
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 from mocktrial.mocktools.gate import Gate, Refusal
+from mocktrial.mocktools.observing.measured import Measured
 
 try:
     from fastapi import FastAPI, Query, Request, Response
@@ -215,4 +216,5 @@ def _drawn(journal: Path) -> dict[str, Any]:
 
 def serve(shelf: Shelf, host: str = "127.0.0.1", port: int = 8099, *, token: str | None = None) -> None:
     """Answer until interrupted. Prints one line when ready."""
-    listening.listen(viewer_app(shelf, Gate.at(host, token)), host, (port,), "viewer")
+    gate = Gate.at(host, token)
+    listening.listen(Measured(viewer_app(shelf, gate), gate), host, (port,), "viewer")

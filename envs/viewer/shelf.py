@@ -1,7 +1,7 @@
 """What there is to look at under three folders: runs, datasets, journals of training.
 
 Everything is named by its path under its folder, and only what is found there can be named (FAULTS 20): an unknown
-name raises `UsageError`. What a run's ledger says is kept until the file changes.
+name raises `UsageError`. Runs may also be those of a shared ledger. What a run's ledger says is kept until it changes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mocktrial.envs.dataset import read_recipe
+from mocktrial.envs.places import LEDGER
 from mocktrial.envs.proof import Recipe
 from mocktrial.envs.report.figures import SCRIPTED, Examined, Records, grouped, summarize
 from mocktrial.envs.report.model import AgentSummary
@@ -22,7 +23,7 @@ from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.image import WorldImage, compile_world
 
-LEDGER, RECIPE, JOURNAL = "ledger.sqlite", "dataset.toml", ".metrics.jsonl"
+RECIPE, JOURNAL = "dataset.toml", ".metrics.jsonl"
 _DEPTH = 4  # folders down that are searched
 _KEPT = 8  # runs whose rows are held
 _NOT_EXAMINED = Examined({}, frozenset())
@@ -41,13 +42,15 @@ class RunView:
 
 @dataclass
 class Shelf:
-    runs_under: Path
+    runs_under: Path | str  # a string: the address of a ledger
     datasets_under: Path
     journals_under: Path
     _runs: dict[str, tuple[tuple[Stamp, ...], RunView]] = field(default_factory=dict)
     _images: dict[str, WorldImage] = field(default_factory=dict)
 
     def runs(self) -> list[str]:
+        if isinstance(self.runs_under, str):
+            return Ledger.runs(self.runs_under)
         return _found(self.runs_under, LEDGER)
 
     def datasets(self) -> list[str]:
@@ -60,7 +63,7 @@ class Shelf:
 
     def run(self, name: str) -> RunView:
         """The run `name`, read again where its ledger has changed."""
-        stamps = _stamps(self._place(name, self.runs(), self.runs_under) / LEDGER)
+        stamps = self._stamps(name)
         kept = self._runs.get(name)
         if kept is None or kept[0] != stamps:
             while len(self._runs) >= _KEPT:
@@ -72,9 +75,21 @@ class Shelf:
 
     @contextmanager
     def ledger(self, name: str) -> Iterator[Ledger]:
-        place = self._place(name, self.runs(), self.runs_under) / LEDGER
-        with Ledger.read(place, run=Ledger.runs(place)[0]) as ledger:
+        if isinstance(self.runs_under, str):
+            place: Path | str = self.runs_under
+            run = name
+        else:
+            place = self._place(name, self.runs(), self.runs_under) / LEDGER
+            run = Ledger.runs(place)[0]
+        with Ledger.read(place, run=run) as ledger:
             yield ledger
+
+    def _stamps(self, name: str) -> tuple[Stamp, ...]:
+        """What changes with a run's ledger."""
+        if isinstance(self.runs_under, str):
+            with self.ledger(name) as ledger:
+                return (ledger.stamp(),)
+        return _stamps(self._place(name, self.runs(), self.runs_under) / LEDGER)
 
     def episode(self, run: str, number: int) -> tuple[Task, Trajectory]:
         with self.ledger(run) as ledger:

@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from mocktrial.mocktools.autoslurp.wire import Body, failure, handle
+from mocktrial.mocktools.autoslurp.wire import Body, failure, handle, is_service
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.gate import Gate, Receive, Refusal, Scope, Send, episode_name, read_body
 from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.observing.measured import TEMPLATE, Measured
 from mocktrial.mocktools.world import World
 
 _REMEMBERED = 10_000  # names of dropped episodes, so that none comes back empty unnoticed
@@ -34,6 +35,9 @@ class Episodes:
         self._most = most
         self._open: OrderedDict[str, World] = OrderedDict()
         self._dropped: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def world(self, name: str) -> World:
         """The episode's world, opened at its first use with seed 0."""
@@ -67,6 +71,9 @@ class Application:
         self._episodes = episodes
         self._gate = gate
 
+    def measured(self) -> Measured:
+        return Measured(self, self._gate, lambda: len(self._episodes))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
@@ -91,12 +98,16 @@ class Application:
         params = await _read_object(receive) if method == "POST" else _read_query(scope["query_string"])
         if path.startswith("/control/"):
             self._gate.check_control(headers)
-            return self._control(method, path, params)
+            answer = self._control(method, path, params)
+            scope[TEMPLATE] = path
+            return answer
         self._gate.check_agent(headers)
         name = headers.get(b"x-episode", b"default").decode("latin-1")
         if path.startswith("/e/"):
             _, _, name, rest = path.split("/", 3) if path.count("/") > 2 else ("", "", path[3:], "")
             path = f"/{rest}"
+        if is_service(path):
+            scope[TEMPLATE] = path
         return handle(self._episodes.world(episode_name(name)), path, method, params)
 
     def _control(self, method: str, path: str, params: Mapping[str, Any]) -> tuple[int, Body]:

@@ -45,7 +45,7 @@ def serve(host: str = "127.0.0.1", port: int | None = None, **options: Any) -> N
     """Answer until interrupted: on the original ports, or all on `port`. Options as `application`. Prints one
     line when ready."""
     ports = original_ports() if port is None else (port,)
-    listening.listen(application(host, **options), host, ports, "autoslurp")
+    listening.listen(application(host, **options).measured(), host, ports, "autoslurp")
 
 
 def running(

@@ -30,6 +30,10 @@ _MOMENT = re.compile(r"(202\d-\d\d-\d\d) (\d\d:\d\d.*)")
 _ASKED_BACK = frozenset(["bad_arguments", "too_large", "too_long", "too_much_work", "constraint"])
 
 
+def is_service(path: str) -> bool:
+    return path in external.PATHS or path in _services()
+
+
 def handle(world: World, path: str, method: str, params: Mapping[str, Any]) -> tuple[int, Body]:
     """Status and JSON body for one request. `params` is the query string or the posted object; a repeated
     name in a query string is a list."""

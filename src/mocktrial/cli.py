@@ -8,6 +8,7 @@ it, so that `mocktrial --help` loads neither torch nor the ledger.
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -23,6 +24,7 @@ from mocktrial.commands import (
     scores,
     serve,
     slurp,
+    study,
     train,
     view,
 )
@@ -38,8 +40,36 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # in the order of --help
-for verbs in (datasets, runs, scores, view, certify, judges, train, slurp, recommend, serve, gateway, exchange, doctor):
+for verbs in (
+    datasets,
+    runs,
+    scores,
+    view,
+    certify,
+    judges,
+    train,
+    study,
+    slurp,
+    recommend,
+    serve,
+    gateway,
+    exchange,
+    doctor,
+):
     app.add_typer(verbs.app)
+
+
+@app.callback()
+def observed(
+    log_json: Annotated[
+        bool, typer.Option("--log-json", envvar="MOCKTRIAL_LOG_JSON", help="Say what happens as lines of JSON, too.")
+    ] = False,
+) -> None:
+    """Mock worlds that turn small models into agents. Start with: mocktrial demo"""
+    if log_json:
+        from mocktrial.mocktools.observing.logs import log_json as begin
+
+        begin()
 
 
 def main() -> None:

@@ -36,7 +36,12 @@ def leaks(task: Task, texts: Texts) -> list[str]:
         if any(says(instruction, form) for form in (str(fact.value), fact.spoken)):
             found.append(f"the instruction tells {fact.id}, which is hidden")
         elif isinstance(fact.value, str) and len(fact.value) >= _SHORTEST and not fact.value.isdigit():
-            found += [f"{place} tells {fact.id}, which is hidden" for place, text in texts if _tells(text, fact)]
+            value = fold(fact.value)
+            found += [
+                f"{place} tells {fact.id}, which is hidden"
+                for place, text in texts
+                if value in text and _tells(text, fact)
+            ]
     return found
 
 

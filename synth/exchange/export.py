@@ -82,6 +82,7 @@ def _kept(form: Format, trajectories: Iterable[Trajectory], turns: bool) -> Iter
 
 
 def find_format(name: str) -> Format:
+    """The form of this name. Raises `UsageError`."""
     if name not in FORMATS:
         raise UsageError(f"no form {name!r}", hint=f"choose one of {', '.join(FORMATS)}")
     return FORMATS[name]

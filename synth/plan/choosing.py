@@ -45,7 +45,7 @@ def agreeing(filter_: Filter, rows: Sequence[Any], values: Values) -> list[int]:
     return [
         number
         for number, row in enumerate(rows)
-        if all(_equal(wanted, at(row, column)) for column, wanted in where)
+        if all(equal(wanted, at(row, column)) for column, wanted in where)
         and all(_ordered(at(row, column), limit) for column, limit in most)
         and all(_ordered(limit, at(row, column)) for column, limit in least)
     ]
@@ -96,8 +96,8 @@ def _best(best: str, numbers: list[int], rows: Sequence[Any], values: Values) ->
     return [number for value, number in known if value == top]
 
 
-def _equal(wanted: Any, value: Any) -> bool:
-    """`same`, quicker for what is plainly equal or plainly not."""
+def equal(wanted: Any, value: Any) -> bool:
+    """`same` for what stands in a cell: quicker for what is plainly equal or plainly not."""
     if type(wanted) is type(value):
         return wanted == value or (isinstance(value, str) and _meaning(wanted) == _meaning(value))
     return same(wanted, value)

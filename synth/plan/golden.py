@@ -13,7 +13,6 @@ from typing import Any
 
 from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Value
 from mocktrial.mocktools.values import same
-from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.form.steps import ComputeSource, FactSource
 from mocktrial.synth.form.templates import choose, fill
 from mocktrial.synth.plan.choosing import Unplannable
@@ -34,13 +33,14 @@ class GoldWriter:
 
     def __init__(
         self,
-        goal: Goal,
+        uses: Uses,
         run: PlanRun,
         questions: Mapping[str, str],
         spoken: Mapping[str, Any],
         others: Sequence[PlanRun] = (),
     ) -> None:
-        self.goal, self.run, self.questions, self.spoken, self.others = goal, run, questions, spoken, others
+        self.uses, self.goal, self.run = uses, uses.goal, run
+        self.questions, self.spoken, self.others = questions, spoken, others
         self.steps: list[GoldStep] = []
         self._numbers: list[int] = []  # by place of a call, the number of its step
         self._counts: Counter[str] = Counter()
@@ -48,11 +48,10 @@ class GoldWriter:
         self._lost: set[int] = set()  # places of calls whose result the agent never sees
 
     def write(self, hidden: Sequence[str]) -> tuple[GoldStep, ...]:
-        uses = Uses(self.goal)
         later = {fact.id for fact in self.goal.facts if fact.kind in _LATER and fact.id in hidden}
         self._ask([name for name in hidden if name not in later])
         for place, call in enumerate(self.run.calls):
-            self._ask([name for name in hidden if name in later and uses.first(self.run, name) == place])
+            self._ask([name for name in hidden if name in later and self.uses.first(self.run, name) == place])
             self._confirm(call.template.call)
             self._call(call)
         unmet = [fault.tool for fault in self.goal.faults if fault.tool not in self._counts]
@@ -61,7 +60,7 @@ class GoldWriter:
         return (*self.steps, Finish(finish=self._finish()))
 
     def _call(self, call: PlannedCall) -> None:
-        step = Call(call=call.template.call, arguments=self._arguments(call), subgoal=subgoal_of(call))
+        step = Call.model_construct(call=call.template.call, arguments=self._arguments(call), subgoal=subgoal_of(call))
         if self._loses_reply(step.call):
             self._lost.add(len(self._numbers))
         self._numbers.append(len(self.steps))
@@ -110,16 +109,17 @@ class GoldWriter:
         return self._numbers[place]
 
     def _arguments(self, call: PlannedCall) -> dict[str, Argument]:
+        """Not validated, nor are calls: their parts are a checked goal's and the world's own."""
         arguments: dict[str, Argument] = {}
         for name, source in call.template.arguments.items():
             if name in call.paths:
                 place, path = call.paths[name]
-                arguments[name] = FromStep(step=self._number(place), path=path)
+                arguments[name] = FromStep.model_construct(step=self._number(place), path=path)
             elif isinstance(source, FactSource):
-                arguments[name] = FromFact(fact=source.fact)
+                arguments[name] = FromFact.model_construct(fact=source.fact)
             else:
                 wrong = self._wrong(call, name) if isinstance(source, ComputeSource) else ()
-                arguments[name] = Value(value=call.arguments[name], alternatives=wrong)
+                arguments[name] = Value.model_construct(value=call.arguments[name], alternatives=wrong)
         return arguments
 
     def _wrong(self, call: PlannedCall, argument: str) -> tuple[Any, ...]:

@@ -41,6 +41,7 @@ __all__ = [
     "carry_out",
     "run_more",
     "run_plan",
+    "run_rest",
 ]
 
 STEP_SLOT = re.compile(r"\{([a-z0-9_]+)\.([\w.]*)\}")
@@ -59,6 +60,7 @@ class PlannedCall:
     result: Any
     before: tuple[Change, ...] = ()  # net changes of the world up to the call; not of a sketch
     after: tuple[Change, ...] = ()
+    state: int = START  # of the stage, after the call
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,17 @@ def run_more(goal: Goal, stage: Stage, values: Values, run: PlanRun, more: tuple
     return planner.run()
 
 
+def run_rest(goal: Goal, stage: Stage, values: Values, gold: PlanRun, first: int) -> PlanRun:
+    """A sketch of the plan with other values, on which its first so many steps do not depend: these are `gold`'s."""
+    same = {template.id for template in goal.plan[:first]}
+    calls = tuple(call for call in gold.calls if call.template.id in same)
+    begun = PlanRun(calls, (), "", calls[-1].state if calls else START)
+    planner = _Planner(goal, stage, values, begun, sketch=True)
+    for template in goal.plan[first:]:
+        planner.make(template)
+    return planner.run()
+
+
 class _Planner:
     """Makes the calls of one plan, one after the other."""
 
@@ -184,7 +197,7 @@ class _Planner:
                 raise Unplannable(f"{self.goal.id}: {template.call} changes nothing")
         self.state = outcome.state
         self.calls.append(
-            PlannedCall(name, template, row, arguments, paths, tuple(choices), outcome.value, before, after)
+            PlannedCall(name, template, row, arguments, paths, tuple(choices), outcome.value, before, after, self.state)
         )
 
     def _plain(self, source: ArgumentTemplate, template: CallTemplate, row: int | None) -> Any:

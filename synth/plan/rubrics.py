@@ -50,12 +50,21 @@ def build_rubric(
         if name not in written:
             subgoals.append(_written(goal, name, gold, other, fixed))
     asks = [AskCriterion(id=f"ask-{fact}", fact=fact) for fact in hidden]
-    allowed = tuple(_pattern(change, fixed, change.columns, columns=tuple(change.columns)) for change in gold.changes)
+    allowed = _exactly(gold.changes, fixed)
     forbidden: list[Criterion] = [fill_criterion(criterion, values) for criterion in goal.forbidden]
     if writable:
         forbidden.append(WritesCriterion(id="nothing-else", allowed=allowed, most=len(allowed)))
     forbidden += [_confirmed(tool) for tool in dict.fromkeys(c.template.call for c in gold.calls if c.template.confirm)]
     return Rubric(subgoals=tuple(subgoals), interactions=tuple(asks), forbidden=tuple(forbidden))
+
+
+def exactly(changes: Sequence[Change], other: Sequence[Change]) -> tuple[WritePattern, ...]:
+    """A pattern a net change that matches it alone; `other`: the same with another seed. Raises `Unplannable`."""
+    return _exactly(changes, _Fixed(changes, other))
+
+
+def _exactly(changes: Sequence[Change], fixed: _Fixed) -> tuple[WritePattern, ...]:
+    return tuple(_pattern(change, fixed, change.columns, columns=tuple(change.columns)) for change in changes)
 
 
 def _written(goal: Goal, name: str, gold: PlanRun, other: PlanRun, fixed: _Fixed) -> Criterion:

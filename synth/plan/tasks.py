@@ -95,7 +95,7 @@ def make_task(
             others.find(MAX_ALTERNATIVES if fact in concealed else MAX_PUBLIC)
         questions = {fact.id: _question(draft, fact, hidden) for fact in goal.facts}
         other_runs = [run for others in draft.others.values() for _, run in others.telling]
-        steps = GoldWriter(goal, draft.gold, questions, draft.names, other_runs).write(hidden)
+        steps = GoldWriter(draft.uses, draft.gold, questions, draft.names, other_runs).write(hidden)
         moves = varies(image, (call.template.call for call in draft.gold.calls))
         twin = carry_out(goal, image, draft.values, seed + 1, LATER) if moves else draft.gold
         rubric = build_rubric(goal, draft.values, hidden, draft.gold, twin, writable=has_writes(image))
@@ -126,12 +126,12 @@ def _draft(goal: Goal, stage: Stage, chance: random.Random) -> _Draft:
     values = bind(goal, stage, chance)
     found = {fact.id: alternatives_of(goal, fact.id, stage, values) for fact in goal.facts}
     gold = run_plan(goal, stage, values)
-    others = {}
+    uses, others = Uses(goal), {}
     for fact, every in found.items():
         few = sorted(chance.sample(every, min(MAX_ALTERNATIVES, len(every))), key=repr)
-        others[fact] = _Others(few, telling_alternatives(goal, stage, values, gold, fact, few))
+        others[fact] = _Others(few, telling_alternatives(uses, stage, values, gold, fact, few))
     spoken = {fact.id: _spoken(fact, values[fact.id]) for fact in goal.facts}
-    return _Draft(goal, Uses(goal), stage, values, spoken, gold, others)
+    return _Draft(goal, uses, stage, values, spoken, gold, others)
 
 
 def _spoken(fact: FactTemplate, value: Any) -> str:
@@ -230,5 +230,5 @@ class _Violation:
     ) -> tuple[GoldStep, ...]:
         """The gold plan with it; empty where the world has no write."""
         if self.run:
-            return GoldWriter(self.draft.goal, self.run, questions, self.draft.names).write(hidden)
+            return GoldWriter(self.draft.uses, self.run, questions, self.draft.names).write(hidden)
         return (*gold[:-1], self.stray, gold[-1]) if self.stray else ()

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mocktrial.envs.users.base import says
-from mocktrial.mocktools.values import fold, same
+from mocktrial.mocktools.values import fold
 from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.form.steps import BoundSource, CallTemplate, ComputeSource, FactSource, StepSource
 from mocktrial.synth.form.templates import sql_names
-from mocktrial.synth.plan.choosing import Unplannable, Values
-from mocktrial.synth.plan.planning import PlannedCall, PlanRun, run_plan
+from mocktrial.synth.plan.choosing import Unplannable, Values, equal
+from mocktrial.synth.plan.planning import PlannedCall, PlanRun, run_rest
 from mocktrial.synth.plan.stage import Stage
 
 
@@ -64,14 +64,29 @@ class Uses:
         """Place of the first call that uses the fact itself; 0 where none does."""
         return next((place for place, call in enumerate(run.calls) if fact in self.by_step[call.template.id]), 0)
 
+    def first_template(self, fact: str) -> int:
+        """Place in the goal's plan of the first call that depends on the fact; the plan's length where none does."""
+        plan = self.goal.plan
+        decided = (place for place, call in enumerate(plan) if fact in self.by_step[call.id] or _asks(call, fact))
+        return next(decided, len(plan))
+
+
+def _asks(template: CallTemplate, fact: str) -> bool:
+    """Whether the fact decides if the call is made at all."""
+    return template.when is not None and fact in template.when.names()
+
 
 def telling_alternatives(
-    goal: Goal, stage: Stage, values: Values, gold: PlanRun, fact: str, others: list[Any]
+    uses: Uses, stage: Stage, values: Values, gold: PlanRun, fact: str, others: list[Any]
 ) -> Iterator[tuple[Any, PlanRun]]:
-    """Those of `others` that the world takes and that end elsewhere than the gold plan does, one at a time."""
+    """Those of `others` that the world takes and that end elsewhere than the gold plan does, one at a time.
+
+    Up to the first call that the fact decides, each plan is the gold plan.
+    """
+    first = uses.first_template(fact)
     for other in others:
         try:
-            run = run_plan(goal, stage, {**values, fact: other}, sketch=True)
+            run = run_rest(uses.goal, stage, {**values, fact: other}, gold, first)
         except Unplannable:
             continue
         if not run.ends_like(gold):
@@ -81,9 +96,9 @@ def telling_alternatives(
 def gives_away(before: Sequence[PlannedCall], value: Any, alternatives: Sequence[Any]) -> bool:
     """Whether a result before the fact's first use holds its value and none of the alternatives."""
     for call in before:
-        seen = list(_scalars(call.result))
-        holds = any(same(value, item) for item in seen)
-        if holds and not any(same(other, item) for other in alternatives for item in seen):
+        seen = _scalars(call.result)
+        holds = any(equal(value, item) for item in seen)
+        if holds and not any(equal(other, item) for other in alternatives for item in seen):
             return True
     return False
 
@@ -93,11 +108,15 @@ def readable(value: Any, spoken: str, texts: list[str]) -> bool:
     return any(says(fold(text), form) for text in texts for form in (str(value), spoken))
 
 
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _scalars(item)
-    else:
-        yield value
+def _scalars(value: Any) -> list[Any]:
+    """What stands in a result, but for lists and objects themselves. In no order."""
+    found, waiting = [], [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+        else:
+            found.append(item)
+    return found

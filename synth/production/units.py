@@ -10,9 +10,11 @@ and what is disguised; a `Reworder` has a model reword what was made, and what i
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -48,6 +50,7 @@ _HOPE = 2  # drafts that a goal may lose so before its first task
 _CHECK_ROUNDS = 5  # calls of each tool on generated arguments, a world
 _ID_ROOM = 58  # characters of a task's id before its number
 _OFFER = 4  # a donor world for so many foreign tools
+_COLLECTED_AT = 20_000  # containers made and not gone, a few megabytes
 _DONORS = 2**16  # worlds that donors are chosen from
 
 
@@ -123,6 +126,25 @@ def make_unit(
 
     gap: whether tasks hide facts; without, the same drafts tell all. max_calls: of a gold plan at most.
     """
+    with _few_collections():
+        return _made(source, number, seed, per_world, gap, max_calls, style, reworder)
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Python looks for cycles at every 700th new container. Here are few, and to look takes a twentieth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECTED_AT, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _made(
+    source: BlueprintSource, number: int, seed: int, per_world: int,
+    gap: bool, max_calls: int | None, style: Style, reworder: Reworder | None,
+) -> Unit:  # fmt: skip
     dropped: Counter[str] = Counter()
     try:
         blueprint = style.disguised(source.blueprint(number), derive(seed, "disguise", number))

@@ -8,7 +8,7 @@ do it. What differs between two plays of the gold plan (ids that the world makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -59,7 +59,7 @@ def _values(world: RecalledWorld, change: Change, table: Table, column: Column) 
     fresh = (value for value in chain(likely, _known(world, table, column)) if not same(value, old))
     wrong = (value for value in chain(fresh, (old,)) if not same(value, right))
     for value in islice(wrong, _TRIED):
-        yield (_update(table, change, {column.name: value}),)
+        yield (_update(table, change.key, {column.name: value}),)
 
 
 def _known(world: RecalledWorld, table: Table, column: Column) -> Iterator[Any]:
@@ -102,14 +102,13 @@ def _places(
     taken = [other.key for other in writes if other.table == change.table]
     old = {name: pair[0] for name, pair in change.columns.items()}
     for row in [row for row in rows if row not in taken][:_TRIED]:
-        moved = change.model_copy(update={"key": row})
-        yield _update(table, change, old), _update(table, moved, new)
+        yield _update(table, change.key, old), _update(table, row, new)
 
 
-def _update(table: Table, change: Change, values: dict[str, Any]) -> Statement:
+def _update(table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> Statement:
     sets = ", ".join(f'"{name}" = :{name}' for name in values)
-    where = " AND ".join(f'"{name}" IS :key_{name}' for name in change.key)
+    where = " AND ".join(f'"{name}" IS :key_{name}' for name in key)
     return (
         f'UPDATE "{table.name}" SET {sets} WHERE {where}',
-        {**values, **{f"key_{name}": value for name, value in change.key.items()}},
+        {**values, **{f"key_{name}": value for name, value in key.items()}},
     )

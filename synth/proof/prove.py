@@ -21,7 +21,7 @@ in which the environment itself breaks (`NoResult`) is a failure of the task.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -88,12 +88,11 @@ class _Trial:
         self.failures: list[str] = []
         self._seen: set[tuple[str, ...]] = set()  # what plays sent, of those that counted
         self._unbroken = {criterion.id: None for criterion in self.task.rubric.subgoals}
-        self._source = ArgumentSource(image.spec, derive(task.seed, "proof"), image.pools)
-        self._writers = [tool for tool in image.spec.tools_of("agent") if tool.effect == "write"]
+        self._writers = image.writers
 
     def run(self) -> None:
-        start = self.stage.untouched()
-        held = [result.id for result in start.criteria if result.passed and result.group != "forbidden"]
+        unmet, rubric = self.stage.untouched(), self.task.rubric
+        held = [item.id for item in (*rubric.subgoals, *rubric.interactions) if item.id not in unmet]
         self.counts["at-start"] = 1
         self.failures += [f"at-start: {name} holds before the first action" for name in held]
         reads = self._harmless_reads()
@@ -105,14 +104,14 @@ class _Trial:
         self._seen.add(gold.sent)
         scene = self._scene(gold)
         right = self._paraphrases(scene, reads)
-        mutants = _made_by(OPERATORS, scene)
-        for variant, play in zip(right, self.stage.play(right), strict=True):
-            self._judge_right(variant, play, gold)
-        self._judge_mutants(mutants, gold)
+        for variant in right:
+            self._judge_right(variant, self.stage.play(variant, whole=True), gold)
+        self._judge_mutants(_made_by(OPERATORS, scene), gold)
         self._judge_slips(gold)
         missing = max(0 if self._strays_already() else 1, _WANTED - self.made.total())
-        strays = _made_by({"stray_after": stray_after}, replace(scene, strays=self._strays(gold, missing)))
-        self._judge_mutants(strays, gold)
+        strays = self._strays(gold, missing)
+        if strays:
+            self._judge_mutants(_made_by({"stray_after": stray_after}, replace(scene, strays=strays)), gold)
         self._conclude()
 
     def _scene(self, gold: Play) -> Scene:
@@ -130,16 +129,19 @@ class _Trial:
     def _strays_already(self) -> bool:
         """Whether the violation is a drawn write: one that a goal forbids by name does not show that others fail."""
         drawn_writes = self._drawn("write")
-        return any(step in drawn_writes for step in self.task.violation)
+        tools = {call.call for call in drawn_writes}
+        return any(
+            isinstance(step, Call) and step.call in tools and step in drawn_writes for step in self.task.violation
+        )
 
     def _paraphrases(self, scene: Scene, reads: tuple[Call, ...]) -> list[Variant]:
         found = []
         if reads:
             steps = (*((-1, call) for call in reads), *scene.gold)
-            found.append(Variant("extra-reads", "", "harmless reads", steps, scene.facts))
+            found.append(Variant("extra-reads", "harmless reads", steps, scene.facts))
         order = reordered(scene)
         if order:
-            found.append(Variant("reordered", "", "another order of the gold plan", order, scene.facts))
+            found.append(Variant("reordered", "another order of the gold plan", order, scene.facts))
         return found
 
     def _judge_right(self, variant: Variant, play: Play, gold: Play) -> None:
@@ -149,20 +151,22 @@ class _Trial:
         if not play.success:
             self.failures.append(f"{variant.kind}: {variant.name} fails")
 
-    def _judge_mutants(self, variants: Sequence[Variant], gold: Play) -> None:
+    def _judge_mutants(self, variants: Iterable[tuple[str, Variant]], gold: Play) -> None:
+        """Each with its operator's name."""
         idle = not any(isinstance(step, Call) and step.subgoal for step in self.task.gold)
-        for variant, play in zip(variants, self.stage.play(variants), strict=True):
-            if variant.kind == "left-out" or (variant.kind == "nothing" and idle):
-                for name in play.unmet:
-                    self._unbroken.pop(name, None)
+        for operator, variant in variants:
+            shows = variant.kind == "left-out" or (variant.kind == "nothing" and idle)
+            play = self.stage.play(variant, whole=shows and bool(self._unbroken))
+            for name in play.unmet if shows else ():
+                self._unbroken.pop(name, None)
             refused = variant.taken is not None and failed(play.results.get(variant.taken))
-            alike = play.success and play.ending == gold.ending and variant.operator not in _PLANNED
+            alike = play.success and play.ending == gold.ending and operator not in _PLANNED
             if play.sent in self._seen or refused or alike:
                 continue
             self._seen.add(play.sent)
             self.counts[variant.kind] += 1
-            self.made[variant.operator] += 1
-            self.killed[variant.operator] += not play.success
+            self.made[operator] += 1
+            self.killed[operator] += not play.success
             if play.success:
                 self.failures.append(f"{variant.kind}: {variant.name} passes")
 
@@ -216,19 +220,22 @@ class _Trial:
     def _strays(self, gold: Play, count: int) -> tuple[Call, ...]:
         """Writes that the world takes after the gold plan, and that leave it otherwise than the plan did."""
         found: list[Call] = []
-        for number in range(_STRAY_TRIES if self._writers else 0):
+        if not count or not self._writers:
+            return ()
+        source = ArgumentSource(self.stage.image.spec, derive(self.task.seed, "proof"), self.stage.image.pools)
+        for number in range(_STRAY_TRIES):
             if len(found) == count:
                 break
             world = self.stage.to_the_end()
-            call = drawn(self._source, self._writers[(self.task.seed + number) % len(self._writers)])
+            call = drawn(source, self._writers[(self.task.seed + number) % len(self._writers)])
             if world.call(call.call, given_of(call)).ok and world.write_set() != gold.writes and call not in found:
                 found.append(call)
         return tuple(found)
 
 
-def _made_by(operators: Mapping[str, Operator], scene: Scene) -> list[Variant]:
+def _made_by(operators: Mapping[str, Operator], scene: Scene) -> Iterator[tuple[str, Variant]]:
     """What the operators make, each variant with its operator's name."""
-    return [replace(variant, operator=name) for name, operator in operators.items() for variant in operator(scene)]
+    return ((name, variant) for name, operator in operators.items() for variant in operator(scene))
 
 
 def _dangling(task: Task) -> list[str]:

@@ -2,11 +2,13 @@
 
 The gold plan is played once with a mark before each step. Another variant that starts with the same messages
 goes on from the mark where it parts from the gold plan: what comes before would be the same, byte by byte,
-since an episode is deterministic. What breaks raises `NoResult`; nothing is judged here.
+since an episode is deterministic. Where the rest of a variant is words alone and its changes are wrong, it has
+failed, and the rest is not said. What breaks raises `NoResult`; nothing is judged here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,8 +16,21 @@ from typing import Any, TypeVar
 from mocktrial.agents.scripted import PlanPlayer, truth
 from mocktrial.envs.chat import Message
 from mocktrial.envs.episode import Episode, EpisodeMark
-from mocktrial.envs.task import Argument, Call, Confirm, Deed, Fact, FromStep, GoldStep, Persona, Task
-from mocktrial.envs.trajectory import Grade
+from mocktrial.envs.grading import writes_hold
+from mocktrial.envs.task import (
+    Argument,
+    Ask,
+    Call,
+    Confirm,
+    Deed,
+    Fact,
+    Finish,
+    FromFact,
+    FromStep,
+    GoldStep,
+    Persona,
+    Task,
+)
 from mocktrial.envs.users.base import Hand, Reply, UserState
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
@@ -24,10 +39,10 @@ from mocktrial.mocktools.recalled import RecalledWorld
 from mocktrial.mocktools.values import part_at
 from mocktrial.mocktools.writeset import Change
 from mocktrial.synth.proof.cells import Slip
-from mocktrial.synth.proof.variants import Variant
+from mocktrial.synth.proof.variants import Numbered, Variant
 
 _T = TypeVar("_T")
-_WHOLE = ("reordered", "nothing", "left-out")  # kinds of which more is asked than whether they fail
+_FACT = re.compile(r"\{fact\.([\w.-]+)\}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class Play:
 
 
 @dataclass
-class _Prover(PlanPlayer):
+class Prover(PlanPlayer):
     """Takes the first row where a wrong value's result has no such row as the plan's: it still writes.
 
     It asks for a yes to the right thing and then does the wrong one: the user's no must not hide a blind grader.
@@ -61,7 +76,7 @@ class _Prover(PlanPlayer):
         return _key(self._composed(step))
 
     def _composed(self, step: GoldStep) -> Message:
-        if isinstance(step, Confirm):
+        if step.__class__ is Confirm:  # not isinstance, which is slow to say no
             return PlanPlayer(self.task, truth(self.task), self.results).message(step)
         return super().message(step)
 
@@ -84,6 +99,7 @@ class _Point:
     look: Call | None
     number: int  # of the step
     next: str  # what the step sends
+    names: frozenset[str]  # facts that this depends on
 
 
 class Rehearsal:
@@ -93,33 +109,33 @@ class Rehearsal:
         self.task, self.image = task, image
         self.episode = Episode(task, image, agent="proof", user=_Remembering(), kind=RecalledWorld)
         self._truth = truth(task)
+        self._handy = bool(task.deeds) or any(fact.via for fact in task.facts)  # the user may change something too
         self._points: list[_Point] = []
+        self._right: dict[object, bool] = {}  # whether the changes of a state are as they must be
         drive(self.episode.reset())
         self._start = self._end = self.episode.mark()
 
     def close(self) -> None:
         self.episode.close()
 
-    def untouched(self) -> Grade:
-        """The grade of doing nothing at all; the world then stands at its start."""
+    def untouched(self) -> tuple[str, ...]:
+        """Ids of the criteria that do not hold where nothing is done at all; the world then stands at its start."""
         self.episode.rewind(self._start)
         self.episode.finish("finished")
-        return self.episode.graded()[0]
+        return self.episode.unmet()
 
     def play_gold(self) -> Play:
         """The gold plan, with the marks from which other plays go on; the world then stands at its end."""
         self.episode.rewind(self._start)
-        player = _Prover(self.task, self._truth)
+        player = Prover(self.task, self._truth)
         self._points = []
         for number, step in enumerate(self.task.gold):
             if not self.episode.done:
-                point = _Point(
-                    self.episode.mark(), dict(player.results), player.calls, tuple(player.sent), player.look,
-                    number, player.key(step),
-                )  # fmt: skip
-                player.calls = point.calls
-                self._points.append(point)
+                mark, results, calls, look = self.episode.mark(), dict(player.results), player.calls, player.look
+                sent = tuple(player.sent)
                 drive(player.take(self.episode, number, step))
+                following = player.sent[len(sent)]
+                self._points.append(_Point(mark, results, calls, sent, look, number, following, _facts_in(step)))
         play = self._ended(player)
         self._end = self.episode.mark()
         return play
@@ -137,51 +153,59 @@ class Rehearsal:
     def succeeds_with(self, slip: Slip) -> bool | None:
         """Whether the gold play still succeeds where its end is altered so; None where no table allows that."""
         world = self.to_the_end()
-        return self.episode.succeeded() if any(world.alter(way) for way in slip.ways) else None
+        if not any(world.alter(way) for way in slip.ways):
+            return None
+        return writes_hold(self.task, world.write_set()) and self.episode.succeeded()
 
-    def play(self, variants: Sequence[Variant]) -> list[Play]:
-        """Plays of all variants, each from where it parts from the gold plan."""
-        return [self._play(variant, self._shared(variant)) for variant in variants]
+    def play(self, variant: Variant, *, whole: bool) -> Play:
+        """A variant, from where it parts from the gold plan. whole: also of a play that fails, all that it shows."""
+        shared = self._shared(variant)
+        point = self._points[shared]
+        self.episode.rewind(point.mark)
+        player = Prover(
+            self.task, variant.facts, dict(point.results), point.calls, variant.recovery, point.look, list(point.sent)
+        )
+        words = _last_call(variant.steps) + 1 if not self._handy else len(variant.steps)
+        for place, (number, step) in enumerate(variant.steps[shared:], shared):
+            if self.episode.done:
+                break
+            if not whole and place >= words and self._fails_whatever_is_said():
+                rest = [player.key(step) for _, step in variant.steps[place:]]
+                return Play(False, (*player.sent, *rest), player.results)
+            drive(player.take(self.episode, number, step))
+            if self._settled(variant, number, player):
+                return Play(False, tuple(player.sent), player.results)
+        return self._ended(player, whole=whole)
+
+    def _fails_whatever_is_said(self) -> bool:
+        world = self.world
+        if world.state not in self._right:
+            self._right[world.state] = writes_hold(self.task, world.write_set())
+        return not self._right[world.state]
 
     def _shared(self, variant: Variant) -> int:
         """How many first steps do what the gold plan does."""
         if variant.recovery != "right":
             return 0
-        last = self._points[-1]
-        probe = _Prover(self.task, variant.facts, results=last.results)
-        believes = variant.facts == self._truth
-        count = 0
-        for (number, step), point in zip(variant.steps, self._points, strict=False):
-            same = believes and step is self.task.gold[point.number]
+        last = len(self._points) - 1
+        probe = Prover(self.task, variant.facts, results=self._points[last].results)
+        doubted = [name for name, value in variant.facts.items() if value != self._truth[name]]
+        for place, ((number, step), point) in enumerate(zip(variant.steps[:last], self._points, strict=False)):
+            same = step is self.task.gold[point.number] and point.names.isdisjoint(doubted)
             if number != point.number or not (same or probe.key(step) == point.next):
-                break
-            count += 1
-        return min(count, len(self._points) - 1)
+                return place
+        return min(len(variant.steps), last)
 
-    def _play(self, variant: Variant, shared: int) -> Play:
-        point = self._points[shared]
-        self.episode.rewind(point.mark)
-        player = _Prover(
-            self.task, variant.facts, dict(point.results), point.calls, variant.recovery, point.look, list(point.sent)
-        )
-        for number, step in variant.steps[shared:]:
-            if self.episode.done:
-                break
-            drive(player.take(self.episode, number, step))
-            if self._settled(variant, number, player):
-                return Play(False, tuple(player.sent), player.results)
-        return self._ended(player, whole=variant.kind in _WHOLE)
-
-    def _settled(self, variant: Variant, number: int, player: _Prover) -> bool:
+    def _settled(self, variant: Variant, number: int, player: Prover) -> bool:
         """Whether nothing that follows step `number` can matter: a call was refused, or a guess is seen."""
         if number == variant.taken:
             return failed(player.results[number])
         return variant.kind == "guess" and self.episode.lost()
 
-    def _ended(self, player: _Prover, *, whole: bool = True) -> Play:
+    def _ended(self, player: Prover, *, whole: bool = True) -> Play:
         self.episode.finish("finished")
         sent = tuple(player.sent)
-        if not whole and not self.episode.succeeded():
+        if not whole and (self._fails_whatever_is_said() or not self.episode.succeeded()):
             return Play(False, sent, player.results)
         unmet = self.episode.unmet() if whole else ()
         success = not unmet and bool(self.task.rubric.subgoals or self.task.rubric.interactions)
@@ -214,6 +238,19 @@ class _Remembering:
 def _key(message: Message) -> str:
     called = [call["function"] for call in message.get("tool_calls", ())]
     return message["content"] or "".join(f"{call['name']} {call['arguments']}" for call in called)
+
+
+def _facts_in(step: GoldStep) -> frozenset[str]:
+    """Ids of the facts whose values stand in what a step sends."""
+    if isinstance(step, Call):
+        return frozenset(item.fact for item in step.arguments.values() if isinstance(item, FromFact))
+    text = step.finish if isinstance(step, Finish) else step.text if isinstance(step, Ask) else step.confirm
+    return frozenset(_FACT.findall(text))
+
+
+def _last_call(steps: Sequence[Numbered]) -> int:
+    """Place of the last call; -1 where there is none."""
+    return next((place for place in range(len(steps) - 1, -1, -1) if isinstance(steps[place][1], Call)), -1)
 
 
 def failed(result: Any) -> bool:

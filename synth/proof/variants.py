@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
@@ -30,7 +31,6 @@ class Variant:
     """One way to play a task."""
 
     kind: Kind
-    operator: str  # empty for the right ways
     name: str
     steps: tuple[Numbered, ...]
     facts: Mapping[str, Any]
@@ -49,22 +49,28 @@ class Scene:
     strays: tuple[Call, ...] = ()  # writes that the world takes after the gold plan, for `stray_after`
     spam: tuple[Call, ...] = ()  # calls of several tools that write
 
-    @property
+    @cached_property
     def gold(self) -> tuple[Numbered, ...]:
         return tuple(enumerate(self.task.gold))
 
-    def calls(self) -> list[tuple[int, Call]]:
-        return [(number, step) for number, step in enumerate(self.task.gold) if isinstance(step, Call)]
+    @cached_property
+    def _player(self) -> PlanPlayer:
+        return PlanPlayer(self.task, self.facts, dict(self.results))
 
+    @cached_property
+    def calls(self) -> tuple[tuple[int, Call], ...]:
+        return tuple((number, step) for number, step in self.gold if isinstance(step, Call))
+
+    @cached_property
     def asks(self) -> tuple[Numbered, ...]:
         return tuple((number, step) for number, step in self.gold if isinstance(step, Ask))
 
     def value(self, argument: Argument) -> Any:
-        return PlanPlayer(self.task, self.facts, dict(self.results)).value(argument)
+        return self._player.value(argument)
 
     def variant(self, kind: Kind, name: str, steps: Sequence[Numbered], facts: Mapping[str, Any] | None = None,
                 taken: int | None = None) -> Variant:  # fmt: skip
-        return Variant(kind, "", name, tuple(steps), self.facts if facts is None else facts, taken)
+        return Variant(kind, name, tuple(steps), self.facts if facts is None else facts, taken)
 
     def changed(self, number: int, step: GoldStep | None) -> tuple[Numbered, ...]:
         """The gold plan with one step changed, or left out."""
@@ -78,25 +84,25 @@ def null(scene: Scene) -> Iterator[Variant]:
 
 def refuse(scene: Scene) -> Iterator[Variant]:
     """Asking, so that only the acts are missing, and then refusing."""
-    name = "asking and refusing" if scene.asks() else "refusing"
-    yield scene.variant("nothing", name, [*scene.asks(), (-1, Finish(finish=_REFUSAL))])
+    name = "asking and refusing" if scene.asks else "refusing"
+    yield scene.variant("nothing", name, [*scene.asks, (-1, Finish(finish=_REFUSAL))])
 
 
 def say_only(scene: Scene) -> Iterator[Variant]:
     """The last words without the acts; asking first, so that nothing else is missing."""
-    name = "the questions and the last words alone" if scene.asks() else "the last words alone"
-    yield scene.variant("nothing", name, [*scene.asks(), scene.gold[-1]])
+    name = "the questions and the last words alone" if scene.asks else "the last words alone"
+    yield scene.variant("nothing", name, [*scene.asks, scene.gold[-1]])
 
 
 def leave_out_call(scene: Scene) -> Iterator[Variant]:
-    for number, step in scene.calls():
+    for number, step in scene.calls:
         if step.subgoal:
             yield scene.variant("left-out", f"leaving out {step.call}", scene.changed(number, None))
 
 
 def leave_out_subgoal(scene: Scene) -> Iterator[Variant]:
     """Where several calls serve one subgoal: none of them."""
-    for subgoal in dict.fromkeys(step.subgoal for _, step in scene.calls() if step.subgoal):
+    for subgoal in dict.fromkeys(step.subgoal for _, step in scene.calls if step.subgoal):
         rest = [(n, s) for n, s in scene.gold if not (isinstance(s, Call) and s.subgoal == subgoal)]
         if len(rest) < len(scene.gold) - 1:
             yield scene.variant("left-out", f"leaving out {subgoal}", rest)
@@ -118,7 +124,7 @@ def leave_out_words(scene: Scene) -> Iterator[Variant]:
 
 def stop_early(scene: Scene) -> Iterator[Variant]:
     """The last words halfway. What comes after the half is left out whole."""
-    calls = scene.calls()
+    calls = scene.calls
     halves = [number for number, _ in calls[:-1] if any(later.subgoal for n, later in calls if n > number)]
     for number in halves[len(halves) // 2 :][:1]:
         steps = [*scene.gold[: number + 1], scene.gold[-1]]
@@ -127,7 +133,7 @@ def stop_early(scene: Scene) -> Iterator[Variant]:
 
 def wrong_fact(scene: Scene) -> Iterator[Variant]:
     # A fact that only chooses a row stands in no argument: its wrong values are the other rows.
-    spelled = {a.fact for _, call in scene.calls() for a in call.arguments.values() if isinstance(a, FromFact)}
+    spelled = {a.fact for _, call in scene.calls for a in call.arguments.values() if isinstance(a, FromFact)}
     for fact in scene.task.facts:
         for other in fact.alternatives if fact.id in spelled else ():
             name = f"{fact.id} = {other!r}"
@@ -148,7 +154,7 @@ def wrong_row(scene: Scene) -> Iterator[Variant]:
 
 def swap_arguments(scene: Scene) -> Iterator[Variant]:
     """Two arguments of like type the wrong way round, where the world takes it."""
-    for number, step in scene.calls():
+    for number, step in scene.calls:
         if step.subgoal:
             for one, two in combinations(step.arguments, 2):
                 values = [scene.value(step.arguments[name]) for name in (one, two)]
@@ -170,13 +176,13 @@ def wrong_answer(scene: Scene) -> Iterator[Variant]:
 
 
 def guess_right(scene: Scene) -> Iterator[Variant]:
-    if scene.asks():
+    if scene.asks:
         yield scene.variant("guess", "not asking, with the right values", _silent(scene))
 
 
 def guess_wrong(scene: Scene) -> Iterator[Variant]:
     wrong = {fact.id: fact.alternatives[0] for fact in scene.task.hidden() if fact.alternatives}
-    if scene.asks() and wrong:
+    if scene.asks and wrong:
         yield scene.variant("guess", "not asking, with wrong values", _silent(scene), {**scene.facts, **wrong})
 
 
@@ -204,7 +210,7 @@ def stray_after(scene: Scene) -> Iterator[Variant]:
 
 
 def repeat_write(scene: Scene) -> Iterator[Variant]:
-    writes = [(n, step) for n, step in scene.calls() if step.call in scene.writers]
+    writes = [(n, step) for n, step in scene.calls if step.call in scene.writers]
     for number, step in writes[-1:]:
         steps = [*scene.gold[: number + 1], (-1, step), *scene.gold[number + 1 :]]
         yield scene.variant("stray", f"{step.call} twice", steps)
@@ -213,19 +219,19 @@ def repeat_write(scene: Scene) -> Iterator[Variant]:
 def spam(scene: Scene) -> Iterator[Variant]:
     if scene.spam:
         calls = [(-1, call) for call in scene.spam]
-        yield scene.variant("stray", "calling what there is to write", [*scene.asks(), *calls, scene.gold[-1]])
+        yield scene.variant("stray", "calling what there is to write", [*scene.asks, *calls, scene.gold[-1]])
 
 
 def take_fault(scene: Scene) -> Iterator[Variant]:
     """Going on with what a faulty tool gave."""
     if scene.task.faults:
-        yield Variant("left-out", "", "not calling again", scene.gold, scene.facts, recovery="none")
+        yield Variant("left-out", "not calling again", scene.gold, scene.facts, recovery="none")
 
 
 def call_blindly(scene: Scene) -> Iterator[Variant]:
     """Calling again without a look, also where a write was done and only its reply got lost."""
     if any(fault.kind == "lost_reply" for fault in scene.task.faults):
-        yield Variant("stray", "", "calling again without a look", scene.gold, scene.facts, recovery="blind")
+        yield Variant("stray", "calling again without a look", scene.gold, scene.facts, recovery="blind")
 
 
 Operator = Callable[[Scene], Iterator[Variant]]
@@ -249,7 +255,7 @@ def _silent(scene: Scene) -> tuple[Numbered, ...]:
 
 def _other_arguments(scene: Scene, others: Callable[[Argument], Sequence[Argument]]) -> Iterator[Variant]:
     """The gold plan with one argument of a call that serves a subgoal replaced."""
-    for number, step in scene.calls():
+    for number, step in scene.calls:
         for name, argument in step.arguments.items() if step.subgoal else ():
             for other in others(argument):
                 wrong = step.model_copy(update={"arguments": {**step.arguments, name: other}})
@@ -263,7 +269,7 @@ def _other_rows(argument: FromStep, results: Mapping[int, Any]) -> list[FromStep
     found: list[FromStep] = []
     for path in _row_paths(result, argument.path):
         if not same(part_at(result, path), right):
-            found.append(FromStep(step=argument.step, path=path))
+            found.append(FromStep.model_construct(step=argument.step, path=path))
     return found[:MAX_WRONG_ROWS]
 
 

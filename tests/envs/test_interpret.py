@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 from mocktrial.envs.task import Fact
 from mocktrial.envs.users.interpret import interpret
+from mocktrial.envs.users.reading.acts import parse
+from mocktrial.envs.users.reading.facts import profile_of
+from mocktrial.envs.users.reading.match import done_by_others
+from mocktrial.envs.users.reading.segments import segments
 
 
 def fact(name: str, label: str, value: object, description: str = "") -> Fact:
@@ -131,6 +135,16 @@ class Always:
 def test_for_the_kind_of_an_answer_alone_nothing_is_told(message: str) -> None:
     reading = interpret(message, (*FERRY, fact("skipper", "skipper", "Ada Field")))
     assert set(reading.facts) <= set(reading.unsure)  # nothing that is told without being asked back
+
+
+@pytest.mark.parametrize(
+    ("message", "others"),
+    [("Who designed the posters?", [True, False]), ("Who will wear it?", [False, False])],
+)
+def test_who_did_something_may_be_one_whose_fact_does_not_speak_of_it(message: str, others: list[bool]) -> None:
+    (clause,) = parse(message).clauses
+    facts = (fact("wearer", "wearer", "Ada Field"), fact("designer", "designer of the posters", "Ada Field"))
+    assert [done_by_others(segments(clause)[0], profile_of(one)) for one in facts] == others
 
 
 def test_who_pries_and_asks_is_told_what_was_asked_for() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ TASKS = [make_task(number) for number in range(30)]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(tmp_path / "ledger.sqlite", CONFIG)
+def ledger(place: Path | str) -> Iterator[Ledger]:
+    with Ledger.open(place, CONFIG) as ledger:
+        yield ledger
 
 
 async def test_every_trial_of_every_task_is_played_once(ledger: Ledger) -> None:
@@ -174,8 +176,8 @@ async def test_an_error_does_not_wait_for_the_others(ledger: Ledger) -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-def start(folder: Path, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.support.ledger", str(folder), str(count)]
+def start(place: Path | str, export: Path, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.support.ledger", str(place), str(export), str(count)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
 
 
@@ -190,35 +192,35 @@ def wait_for(child: subprocess.Popen[str], done: int) -> None:
 @pytest.mark.parametrize(
     ("kills", "count"), [(5, 100), pytest.param(50, 1000, marks=pytest.mark.soak)], ids=["few", "all"]
 )
-def test_kill_and_resume_export_the_same_bytes(tmp_path: Path, kills: int, count: int) -> None:
+def test_kill_and_resume_export_the_same_bytes(place: Path | str, tmp_path: Path, kills: int, count: int) -> None:
     """FAULTS 6, in real processes: before the first, after the first, at random points, in the export."""
-    (tmp_path / "whole").mkdir()
-    main(tmp_path / "whole", count)
+    export, whole = tmp_path / "export.jsonl", tmp_path / "whole.jsonl"
+    main(tmp_path / "whole.sqlite", whole, count)
     rng = random.Random(6)
     points = sorted([0, 1, 2 * count, *(rng.randrange(1, 2 * count) for _ in range(kills - 3))])
     for point in points:
-        child = start(tmp_path, count)
+        child = start(place, export, count)
         wait_for(child, point)
         time.sleep(rng.random() / 200)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        with Ledger.read(tmp_path / "ledger.sqlite") as ledger:
+        with Ledger.read(place) as ledger:
             episodes = ledger.episodes()
             assert len(episodes) >= point  # nothing that was reported is lost
             assert len(episodes) == len({(episode.task_hash, episode.trial) for episode in episodes})
             assert len(list(ledger.trajectories())) == len(episodes)
-    (tmp_path / "export.jsonl").unlink(missing_ok=True)
-    main(tmp_path, count)
-    assert (tmp_path / "export.jsonl").read_bytes() == (tmp_path / "whole" / "export.jsonl").read_bytes()
+    export.unlink(missing_ok=True)
+    main(place, export, count)
+    assert export.read_bytes() == whole.read_bytes()
 
 
-def test_ctrl_c_ends_the_process_and_leaves_the_ledger_whole(tmp_path: Path) -> None:
-    child = start(tmp_path, 400)
+def test_ctrl_c_ends_the_process_and_leaves_the_ledger_whole(place: Path | str, tmp_path: Path) -> None:
+    child = start(place, tmp_path / "export.jsonl", 400)
     wait_for(child, 20)
     with pytest.raises(UsageError, match="another process is playing"):
-        Ledger.open(tmp_path / "ledger.sqlite", CONFIG)
+        Ledger.open(place, CONFIG)
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=10) != 0
-    with Ledger.open(tmp_path / "ledger.sqlite", CONFIG) as ledger:
+    with Ledger.open(place, CONFIG) as ledger:
         assert 20 <= len(ledger.done()) < 800
         assert len(list(ledger.trajectories())) == len(ledger.done())

@@ -65,6 +65,12 @@ def test_an_answer_picks_one_of_what_was_named(message: str, meant: tuple[str, .
     assert (decision.tells, decision.asks_back) == (meant, ())
 
 
+def test_what_another_label_is_part_of_is_not_named_by_it() -> None:
+    facts = (fact("team", "team", "Rovers"), fact("captain", "captain of the team", "Ada"))
+    assert picked("The captain of the team.", ("team", "captain"), facts) == ("captain",)
+    assert picked("The team.", ("team", "captain"), facts) == ("team",)
+
+
 def test_a_yes_picks_what_alone_was_named() -> None:
     assert picked("Yes.", ("out",), FACTS) == ("out",)
     assert picked("Yes.", ("out", "back"), FACTS) == ()

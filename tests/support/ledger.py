@@ -1,6 +1,6 @@
 """Tasks and trajectories for the tests of ledger, runner and report; run as a script it is a run to kill.
 
-python -m tests.support.ledger FOLDER N  plays N cheap tasks into FOLDER/ledger.sqlite, then exports them.
+python -m tests.support.ledger PLACE EXPORT N  plays N cheap tasks into the ledger at PLACE, then exports them.
 """
 
 from __future__ import annotations
@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from mocktrial.envs.chat import assistant, tool_call
+from mocktrial.envs.database import open_engine
 from mocktrial.envs.rubric import Rubric
 from mocktrial.envs.runner import run, trial_seed
 from mocktrial.envs.store import Ledger
@@ -80,9 +85,18 @@ async def play(task: Task, trial: int) -> Trajectory:
     return make_trajectory(task, trial, success=trial_seed(task, trial) % 3 > 0)
 
 
-def main(folder: Path, count: int) -> None:
+@contextmanager
+def begin(place: Path | str) -> Iterator[Connection]:
+    """A transaction of somebody who knows nothing of ledgers."""
+    engine = open_engine(place, create=False)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def main(place: Path | str, export: Path, count: int) -> None:
     tasks = [make_task(number) for number in range(count)]
-    with Ledger.open(folder / "ledger.sqlite", CONFIG) as ledger:
+    with Ledger.open(place, CONFIG) as ledger:
         print("playing", flush=True)
         asyncio.run(
             run(
@@ -95,9 +109,9 @@ def main(folder: Path, count: int) -> None:
                 on_progress=lambda progress: print(progress.done, flush=True),
             )
         )
-        ledger.export_jsonl(folder / "export.jsonl")
+        ledger.export_jsonl(export)
         print("exported", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

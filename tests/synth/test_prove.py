@@ -20,10 +20,11 @@ from mocktrial.envs.rubric import (
 )
 from mocktrial.envs.task import Ask, Call, Finish, FromStep, GoldStep, Task, Value
 from mocktrial.mocktools.faults import Fault
-from mocktrial.mocktools.image import WorldImage
+from mocktrial.mocktools.image import WorldImage, compile_world
+from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.proof.prove import MIN_MUTANTS, prove
 from mocktrial.synth.proof.variants import OPERATORS
-from tests.support.desk import desk_image, desk_task
+from tests.support.desk import desk_image, desk_spec, desk_task
 from tests.support.router import router_image, router_task
 
 
@@ -288,6 +289,20 @@ def test_a_task_that_refers_to_nothing_is_not_played(task: Task, failure: str) -
     proof = prove(task, desk_image())
     assert failure in proof.failures
     assert proof.counts == {}
+
+
+def test_a_moment_that_the_plan_writes_is_left_open() -> None:
+    """It writes the minute, which is the same from the first turn of a play to its last."""
+    body = desk_spec().model_dump(mode="json")
+    (kit,) = body["toolkits"]
+    loans = next(table for table in kit["tables"] if table["name"] == "loans")
+    loans["columns"].append({"name": "at", "type": "time", "null": True})
+    write = next(tool for tool in kit["tools"] if tool["name"] == "lend")["steps"][1]
+    write["run"] = write["run"].replace("state)", "state, at)").replace("'open')", "'open', substr(now(), 12, 5))")
+    image = compile_world(WorldSpec.model_validate(body))
+    proof = prove(changed(world_hash=image.hash), image)
+    assert proof.ok, proof.failures
+    assert proof.mutants["wrong_cell"] == prove(desk_task(), desk_image()).mutants["wrong_cell"]
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,10 +12,13 @@ import pytest
 from mocktrial.envs.task import Fact, Task
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.mocktools.writeset import Change
 from mocktrial.synth.blueprint import load_blueprint
+from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.form.steps import CallTemplate
-from mocktrial.synth.plan.planning import Unplannable, run_plan
+from mocktrial.synth.plan.planning import PlanRun, Unplannable, alternatives_of, bind, run_plan, run_rest
+from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.plan.stage import Stage
 from mocktrial.synth.plan.tasks import make_task
 from mocktrial.synth.plan.underspecify import Uses, names_used, telling_alternatives
@@ -146,10 +152,43 @@ def test_other_values_are_planned_no_more_often_than_wanted() -> None:
     with Stage(image, 1) as stage:
         gold = run_plan(goal, stage, values)
         others = ["2026-06-02", "2026-05-12", "2026-06-03"]  # on the second day the stay is there already
-        found = telling_alternatives(goal, stage, values, gold, "day", others)
+        found = telling_alternatives(Uses(goal), stage, values, gold, "day", others)
         assert next(found)[0] == "2026-06-02"
         assert [(value, run.changes != gold.changes) for value, run in found] == [
             ("2026-05-12", True),
             ("2026-06-03", True),
         ]
-        assert not list(telling_alternatives(goal, stage, values, gold, "day", ["2026-06-01"]))
+        assert not list(telling_alternatives(Uses(goal), stage, values, gold, "day", ["2026-06-01"]))
+
+
+Seen = tuple[list[tuple[str, dict[str, Any], Any]], tuple[Change, ...], str]
+
+
+def seen(run: Callable[[], PlanRun]) -> Seen | str:
+    """What a plan came to, or why it came to nothing."""
+    try:
+        made = run()
+    except Unplannable as error:
+        return error.reason
+    return [(call.name, call.arguments, call.result) for call in made.calls], made.changes, made.told
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_plan_with_another_value_need_be_made_from_the_first_call_that_the_fact_decides(number: int) -> None:
+    blueprint = Composer(7).blueprint(number)
+    begun = 0
+    with Stage(compile_world(make_world(blueprint, number, 7)), 1) as stage:
+        for goal in blueprint.goals.goals:
+            try:
+                values = bind(goal, stage, random.Random(1))
+                gold = run_plan(goal, stage, values)
+            except Unplannable:
+                continue
+            for fact in goal.facts:
+                first = Uses(goal).first_template(fact.id)
+                begun += first > 0
+                for other in alternatives_of(goal, fact.id, stage, values)[:2]:
+                    changed = {**values, fact.id: other}
+                    rest = seen(partial(run_rest, goal, stage, changed, gold, first))
+                    assert rest == seen(partial(run_plan, goal, stage, changed, sketch=True)), (goal.id, fact.id)
+    assert begun > 10

@@ -1,7 +1,8 @@
 """What a message does: which of its clauses ask, ask for a yes, or ask for everything.
 
-Speech acts only: no fact is known here, and how a message is cut up is said in `clauses`. `parse` is a pure function
-of the message and remembers short ones.
+Speech acts only: no fact is known here, and how a message is cut up is said in `clauses`. Clauses that do not look
+like asking are kept too ("Shall we wrap it?" may ask for a fact); `weights` says what they count. `parse` is a pure
+function of the message and remembers short ones.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from mocktrial.envs.users.reading.unmarked import (
 )
 from mocktrial.envs.users.reading.words import words
 
-Mode = Literal["wh", "request", "yesno", "choice", "fragment", "named"]  # "named": a sentence without a verb
+# What a clause is by its form. "named": a sentence without a verb; "offer": it asks for a yes; "stated": anything else.
+Mode = Literal["wh", "request", "yesno", "choice", "fragment", "named", "offer", "stated"]
 Act = Literal["propose", "check", "everything"]
 _FAR = 40  # letters into a statement from which a request in it is none
 _SAYING = 0.3  # weight of a word that says what is wanted
@@ -38,6 +40,11 @@ class Clause:
     text: str
     mode: Mode
     context: str = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks by its form. Others may ask all the same; what they say decides."""
+        return self.mode not in ("named", "offer", "stated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ def parse(message: str) -> Parsed:
                 acts.add(act)
         before = sentence.text
     proposes, checks, everything = "propose" in acts, "check" in acts, "everything" in acts
-    asks = bool(acts) or any(clause.mode != "named" for clause in found)
+    asks = bool(acts) or any(clause.asks for clause in found)
     return Parsed(tuple(found), asks, proposes or checks, checks and not proposes, everything)
 
 
@@ -82,11 +89,12 @@ def _read(sentence: Sentence) -> Iterator[Clause | Act]:
         yield Clause(listed, "request", body.partition(":")[0])
         return
     if question and tagged(body):
+        yield Clause(body, "offer")
         yield "propose" if pattern("acting").search(body) else "check"
         return
     parts = clauses(body)
     acts = list(_of_parts(parts, question, body))
-    if not acts and not question and names_things(body):
+    if not question and names_things(body) and not any(act for act in acts if not isinstance(act, Clause) or act.asks):
         acts = [Clause(body, "named")]
     yield from acts
 
@@ -98,9 +106,11 @@ def _of_parts(parts: list[str], question: bool, body: str) -> Iterator[Clause | 
         acts = list(_act(part.strip(" ,:"), question and number == len(parts) - 1, question, asked))
         if not acts and number == 0 and goes_with_question(parts) and (question or grammar("ends_please").search(body)):
             acts = [Clause(part.strip(" ,:"), "fragment")]
+        if not any(isinstance(act, Clause) or act == "everything" for act in acts):
+            acts.append(Clause(part.strip(" ,:"), "offer" if acts else "stated"))
         for act in acts:
             if isinstance(act, Clause):
-                asked = True
+                asked = asked or act.asks
                 yield replace(act, context=f"{act.context} {others}")
             else:
                 yield act
@@ -113,7 +123,7 @@ def _act(part: str, ends: bool, question: bool, asked: bool) -> Iterator[Clause 
         return
     text, context = opened(part)
     proposal = pattern("proposes").match(text)
-    if not proposal and (match := grammar("purpose").search(text)) and match.start() > 3:
+    if not proposal and (match := grammar("purpose").search(text)) and match.start() > 3 and _aside(text, match):
         context, text = f"{context} {match[0]}", text[: match.start()]
     if not text:
         return
@@ -121,7 +131,7 @@ def _act(part: str, ends: bool, question: bool, asked: bool) -> Iterator[Clause 
     if _everything(text) and (ends or request) and not needless and not proposal:
         if not grammar("offers_help").search(text):
             yield "everything"
-    elif needless and not (request and request.start() < needless.start()) and not grammar("wh_start").match(text):
+    elif needless and not (request and request.start() <= needless.start()) and not grammar("wh_start").match(text):
         return
     elif proposal and not (request and request.start() == 0 and not grammar("verifies").match(text)):
         yield from _proposal(text, proposal, context, ends or question)
@@ -145,6 +155,11 @@ def _proposal(text: str, proposal: re.Match[str], context: str, question: bool) 
         yield "propose"
 
 
+def _aside(text: str, purpose: re.Match[str]) -> bool:
+    """Whether what is asked for stands before the purpose, not in it."""
+    return pattern("asks").search(text[: purpose.start()]) is not None or not pattern("asks").search(purpose[0])
+
+
 def _requests(text: str, request: re.Match[str]) -> bool:
     """Whether what looks like a request is one, where it does not begin the clause."""
     if request.start() == 0:
@@ -165,7 +180,7 @@ def _request(text: str, request: re.Match[str], context: str) -> Iterator[Clause
 
 
 def _asks_yes_or_no(text: str, ends: bool, question: bool) -> bool:
-    if ends and grammar("aux_any").match(text):
+    if (ends and grammar("aux_any").match(text)) or (question and grammar("aux_noun").match(text)):
         return True
     return bool(grammar("aux_start").match(text) and (question or grammar("about_you").match(text)))
 

@@ -33,6 +33,7 @@ def likeness(source: Source, own: int, lexical: Mapping[str, float]) -> Iterator
         yield f"{source.name}_{key}_unsaid", near[key] * unsaid
     for key in ("near", "share"):
         yield f"{source.name}_{key}_yesno", near[key] * lexical["yesno"]
+        yield f"{source.name}_{key}_unasked", near[key] * (lexical["offer"] + lexical["stated"])
     yield f"{source.name}_share_kind_fails", near["share"] * lexical["kind_fails"]
     yield f"{source.name}_share_kind_fits", near["share"] * float(lexical["kind_fits"] > 0)
     for key, value in _standing(source.around, own, source.none):

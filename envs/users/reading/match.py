@@ -7,7 +7,6 @@ the lexicon is in `likeness`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,15 +21,16 @@ from mocktrial.envs.users.reading.labels import (
     covered,
     focus,
     generic,
-    option,
     other_word,
 )
 from mocktrial.envs.users.reading.lexicon import grammar
 from mocktrial.envs.users.reading.likeness import Source, likeness
+from mocktrial.envs.users.reading.manner import by_mode
 from mocktrial.envs.users.reading.profile import Profile
 from mocktrial.envs.users.reading.segments import Segment
 from mocktrial.envs.users.reading.words import Word, near, stem
 
+_SAME = 0.8  # nearness of two forms of a word
 _NARROW = frozenset(("time", "email", "phone", "money", "code"))  # kinds that few facts are of
 
 
@@ -72,6 +72,12 @@ def compare(segment: Segment, facts: Sequence[Profile], sources: Sequence[Source
         ]
         found.append(Evidence(features, frozenset(places)))
     return found
+
+
+def done_by_others(segment: Segment, fact: Profile) -> bool:
+    """Whether it asks who did something that no word of the fact speaks of; then another may be meant."""
+    found = grammar("doer").search(segment.text)
+    return found is not None and _nearness(Word(stem(found[1]), 1.0), fact) < _SAME
 
 
 def _match(segment: Segment, facts: Sequence[Profile]) -> _Matched:
@@ -129,7 +135,7 @@ def _features(segment: Segment, fact: Profile, matched: _Matched, own: int) -> d
     values.update(
         _alone(segment, fit, fitting, _without_generic(segment, row, matched.telling), _strange(segment, row))
     )
-    values.update(_by_mode(segment, fact, said, total - said, values["covered"]))
+    values.update(by_mode(segment, fact, said, total - said, values["covered"]))
     return values
 
 
@@ -155,27 +161,6 @@ def _label(segment: Segment, fact: Profile, told: float) -> dict[str, float]:
         "whole": float(share > 0.85 and told > 0.2),
         "focus": max(noun, 0.0),
         "focus_fails": float(noun < 0),
-    }
-
-
-def _by_mode(segment: Segment, fact: Profile, said: float, unexplained: float, share: float) -> dict[str, float]:
-    """What the form of the question says, alone and beside other evidence."""
-    mode, closed = segment.clause.mode, "yesno" in fact.kinds
-    asks_whether = float(mode == "yesno")
-    value_said = bool(fact.value) and re.search(rf"(?<!\w){re.escape(fact.value)}(?!\w)", segment.text) is not None
-    return {
-        "request": float(mode == "request"),
-        "fragment": float(mode == "fragment"),
-        "named": float(mode == "named"),
-        "yesno": asks_whether,
-        "yesno_closed": asks_whether * (not closed and grammar("exists").match(segment.text) is None),
-        "yesno_unexplained": asks_whether * min(unexplained, 2.0),
-        "yesno_fits": asks_whether * closed,
-        "yesno_covered": asks_whether * share,
-        "yesno_else": asks_whether * (not closed) * said,
-        "choice": float(mode == "choice"),
-        "choice_value": float(mode == "choice" and (value_said or option(segment, fact))),
-        "value_said": float(mode in ("yesno", "fragment") and value_said and not closed),
     }
 
 

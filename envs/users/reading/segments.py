@@ -31,9 +31,9 @@ _JOINT = re.compile(
 
 @lru_cache(maxsize=4096)
 def segments(clause: Clause) -> tuple[Segment, ...]:
-    """The clause whole and, where it lists several things, each of them."""
+    """The clause whole and, where it lists several things, each of them; parts of a statement alone say too little."""
     whole = _segment(clause, clause.text, "")
-    if clause.mode == "choice":
+    if clause.mode in ("choice", "offer", "stated"):
         return (whole,)
     parts = [part for part in _JOINT.split(clause.text) if part.strip()]
     if len(parts) < 2:

@@ -1,7 +1,7 @@
 """How near a question is to a fact in meaning, by word vectors that come with the package.
 
 `vectors.txt` has a vector for some 14,600 English words. They began as what a small sentence model (all-MiniLM-L6-v2)
-makes of each word alone and were then trained on questions and the facts they ask for (`benchmarks/fit_vectors.py`). A
+makes of each word alone and were then trained on questions and the facts they ask for (`benchmarks/fit_reader.py`). A
 text is the weighted sum of its words; a word weighs otherwise in a question than in a fact. Plain Python, so nothing
 has to be installed, and every machine computes the same. A text without known words is near to nothing.
 """

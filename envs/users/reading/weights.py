@@ -19,7 +19,7 @@ from mocktrial.envs.users.reading.match import Evidence
 from mocktrial.envs.users.reading.profile import Profile
 from mocktrial.envs.users.reading.segments import Segment
 
-_SURE = 0.93
+_SURE, _NOT = 0.93, 0.03
 _OFFERED, _BESIDE = 3, 0.1  # candidates of one question, and the share of the best one's probability they must have
 
 
@@ -73,9 +73,11 @@ def candidates(likely: Sequence[float], weights: Weights) -> list[int]:
     return [place for place in order[:_OFFERED] if likely[place] >= max(weights.maybe, best * _BESIDE)]
 
 
-def clear(evidence: Sequence[Evidence], weights: Weights) -> bool:
-    """Whether words alone say that one fact is asked for, and which."""
+def clear(evidence: Sequence[Evidence], weights: Weights, asks: bool = True) -> bool:
+    """Whether words alone say which one fact is asked for; or that none is, where the clause `asks` not by its form."""
     first, second = sorted((0.0, 0.0, *probabilities(evidence, weights)), reverse=True)[:2]
+    if not asks and first <= _NOT:
+        return True
     return first >= _SURE and second <= 1 - _SURE
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mocktrial.commands.shared import AsJson, console, print_result, verbs
 from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import UsageError
+
+if TYPE_CHECKING:
+    from mocktrial.envs.doctor import Finding
 
 _TOOLKITS = ("systoolkit",)
 app = verbs()
@@ -21,12 +25,13 @@ app = verbs()
 )
 def doctor(
     base_url: Annotated[str | None, typer.Option(help="An endpoint to try.")] = None,
+    ledger: Annotated[str | None, typer.Option(help="A ledger to try: postgresql+psycopg://USER@HOST/NAME")] = None,
     toolkit: Annotated[str, typer.Option(help="Look at a toolkit instead: systoolkit.")] = "",
     prove: Annotated[bool, typer.Option("--prove", help="And show a proved task for each of its tools.")] = False,
     seed: Annotated[int, typer.Option(help="Of the tasks that are proved.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """What is installed, reachable, and what is missing for what; or what a toolkit holds."""
+    """What is installed, reachable, and what is missing for what; or what a toolkit holds. Something wrong: exit 1."""
     if toolkit:
         if toolkit not in _TOOLKITS:
             raise UsageError(f"there is no toolkit {toolkit!r}", hint=f"toolkits are: {', '.join(_TOOLKITS)}")
@@ -37,13 +42,19 @@ def doctor(
         raise UsageError("--prove needs a toolkit", hint="mocktrial doctor --toolkit systoolkit --prove")
     from mocktrial.envs.doctor import examine
 
-    findings = examine(base_url)
+    findings = examine(base_url, ledger)
     if as_json:
         typer.echo(json.dumps([finding.model_dump() for finding in findings]))
-        return
-    table = Table("", "found", "for", "to get it", box=None)
+    else:
+        _print(findings)
+    raise typer.Exit(1 if any(finding.wrong for finding in findings) else 0)
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table("", "found", "for", "what to do", box=None)
     for finding in findings:
-        table.add_row(finding.name, finding.found or "[red]missing[/]", finding.use, finding.fix)
+        found = escape(finding.found) or "missing"
+        table.add_row(finding.name, f"[red]{found}[/]" if finding.wrong else found, finding.use, escape(finding.fix))
     console.print(table)
 
 

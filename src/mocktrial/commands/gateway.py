@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mocktrial.commands.shared import ControlToken, Host, Port, Token, verbs
+from mocktrial.commands.shared import ControlToken, Host, Port, SharedLedger, Token, verbs
 from mocktrial.mocktools.errors import UsageError
 
 app = verbs()
@@ -36,6 +36,7 @@ def gateway(
     token: Token = None,
     control_token: ControlToken = None,
     out: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    ledger: SharedLedger = None,
 ) -> None:
     """Record what any agent says to its model: point the agent's base_url at /e/EPISODE/v1 here."""
     from mocktrial.agents.endpoint import EndpointClient
@@ -45,14 +46,14 @@ def gateway(
     from mocktrial.agents.gateway.recorder import Recorder
     from mocktrial.agents.gateway.sittings import Sittings
     from mocktrial.agents.prices import read_prices
+    from mocktrial.envs.places import RunPlace
     from mocktrial.envs.store import Ledger
-    from mocktrial.mocktools.spec import check_file_name
     from mocktrial.synth.sources import open_source
 
     if dataset and not control_token:
         hint = "add --control-token SECRET, or export MOCKTRIAL_CONTROL_TOKEN"
         raise UsageError("episodes are opened with a control token, and there is none", hint=hint)
-    folder = out / check_file_name(run)
+    place = RunPlace.under(out, run, ledger)
     known = read_prices(prices) if prices else {}
     client = EndpointClient(upstream, timeout=600.0, concurrency=concurrency)
     with ExitStack() as stack:
@@ -61,12 +62,12 @@ def gateway(
             chosen = open_source(dataset, split=split, limit=limit)
             recorder = Recorder(known)
             config = {"tasks": chosen.content_hash(), "agent": agent, "trials": trials, "upstream": client.where}
-            ledger = stack.enter_context(Ledger.open(folder / "ledger.sqlite", config))
+            opened = stack.enter_context(Ledger.open(place.ledger, config, run=place.run))
             sittings = Sittings(
-                chosen.tasks, chosen.images, ledger, recorder, agent=agent, trials=trials, deadline=deadline
+                chosen.tasks, chosen.images, opened, recorder, agent=agent, trials=trials, deadline=deadline
             )
         else:
-            journal = Journal(folder / "calls.jsonl")
+            journal = Journal(place.folder / "calls.jsonl")
             stack.callback(journal.close)
             recorder = Recorder(known, journal)
         proxy = Proxy(client, recorder, own_key=bool(token), ask_tokens=ask_tokens)

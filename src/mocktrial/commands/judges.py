@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +30,7 @@ app = verbs()
 def certify_judge(
     judge: Annotated[str, typer.Argument(help="openai:MODEL, local[:PATH] or scripted:NAME")],
     dataset: Annotated[str, typer.Argument(help="Folder of a dataset, or autoslurp:FILE.csv for its two gates.")],
-    runs: Annotated[list[Path] | None, typer.Option(help="Also judge the episodes of these runs.")] = None,
+    runs: Annotated[list[str] | None, typer.Option(help="Also judge the episodes of these runs.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tasks.")] = 40,
     repeats: Annotated[int, typer.Option(min=2, help="Times that a question is asked, for the flips.")] = 5,
     flips: Annotated[int, typer.Option(min=1, help="Questions that are asked again.")] = 200,
@@ -63,21 +62,18 @@ def certify_judge(
     raise typer.Exit(0 if certificate.passes else 1)
 
 
-def _played(folders: Sequence[Path], source: Source) -> dict[str, list[Trajectory]]:
+def _played(runs: Sequence[str], source: Source) -> dict[str, list[Trajectory]]:
     """Scored episodes of the source's tasks in these runs, by the task's id."""
-    from mocktrial.envs.store import Ledger
+    from mocktrial.envs.report import read_run
 
     names = {task.content_hash(): task.id for task in source.tasks}
     found: dict[str, list[Trajectory]] = defaultdict(list)
-    for folder in folders:
-        place = folder / "ledger.sqlite"
-        if not place.is_file():
-            raise UsageError(f"{folder} holds no run", hint="mocktrial run makes one")
-        with Ledger.read(place) as ledger:
+    for run in runs:
+        with read_run(run) as ledger:
             for trajectory in ledger.trajectories():
                 if trajectory.task_hash in names and trajectory.grade is not None:
                     found[names[trajectory.task_hash]].append(trajectory)
-    if folders and not found:
+    if runs and not found:
         raise UsageError("the runs have no scored episode of these tasks", hint="name the dataset that they played")
     return found
 

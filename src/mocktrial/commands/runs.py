@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mocktrial.commands.shared import AsJson, console, print_result, verbs
+from mocktrial.commands.shared import NAMES_A_RUN, AsJson, SharedLedger, console, print_result, verbs
 from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import UsageError
 
@@ -54,6 +54,7 @@ def run(
     judge: Annotated[str, typer.Option(help="Of judge criteria: openai:MODEL, local[:PATH], scripted:NAME")] = "",
     judge_url: Annotated[str | None, typer.Option(help="Endpoint of the judge; else that of --base-url.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    ledger: SharedLedger = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an agent on a dataset or on Auto-SLURP; resumable."""
@@ -62,9 +63,10 @@ def run(
     from mocktrial.agents.play import run_agent
     from mocktrial.agents.prices import read_prices
     from mocktrial.agents.registry import make_agent
+    from mocktrial.agents.tracing import tracing_from_environment
     from mocktrial.agents.users import make_user
+    from mocktrial.envs.places import RunPlace
     from mocktrial.envs.report import report_runs, write_html
-    from mocktrial.mocktools.spec import check_file_name
     from mocktrial.synth.sources import open_source, run_name
 
     chosen = open_source(source, split=split, limit=limit, without=tuple(without or ()))
@@ -76,12 +78,14 @@ def run(
 
         address, recorded = context.with_resource(between(base_url, prices=known, concurrency=concurrency))
     timeout = TIMEOUT if gateway else 120.0
+    tracing = context.with_resource(tracing_from_environment())
     player = make_agent(
-        agent, base_url=address, temperature=temperature, prices=known, timeout=timeout, tool_retrieval=tool_retrieval
-    )
+        agent, base_url=address, temperature=temperature, prices=known, timeout=timeout, tool_retrieval=tool_retrieval,
+        tracing=tracing,
+    )  # fmt: skip
     simulated = make_user(user, base_url=user_url or base_url, prices=known)
     judging = make_judge(judge, base_url=judge_url or base_url, prices=known) if judge else None
-    folder = out / check_file_name(name or run_name(chosen, player.name))
+    place = RunPlace.under(out, name or run_name(chosen, player.name), ledger)
     config = {
         "source": {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())},
         "tasks": chosen.content_hash(),
@@ -99,7 +103,7 @@ def run(
                 player,
                 chosen.tasks,
                 chosen.images,
-                folder,
+                place,
                 config=config,
                 trials=trials,
                 user=simulated,
@@ -108,19 +112,20 @@ def run(
                 concurrency=concurrency,
                 deadline=deadline,
                 recorded=recorded,
+                tracing=tracing,
                 on_progress=lambda state: advance(state.done, f"{state.succeeded} succeeded"),
             )
         )
-    built = report_runs([folder], title=folder.name)
-    write_html(built, folder / "report.html")
+    built = report_runs([place], title=place.name)
+    write_html(built, place.folder / "report.html")
     agent_row = built.agents[0]
     result = {
         "episodes": agent_row.episodes,
         "success": agent_row.success.value if agent_row.success else None,
         "no_result": agent_row.no_result,
         "rows_unmapped": chosen.rows_unmapped,
-        "run": str(folder),
-        "report": str(folder / "report.html"),
+        "run": place.address,
+        "report": str(place.folder / "report.html"),
     }
     print_result(result, as_json)
     if ended.stopped:
@@ -130,7 +135,7 @@ def run(
 
 @app.command(epilog="Example: mocktrial report runs/a runs/b --html compare.html")
 def report(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help=NAMES_A_RUN)] = None,
     dataset: Annotated[Path | None, typer.Option(help="Instead: how varied this dataset is.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="A dataset to set beside it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one offline HTML file.")] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mocktrial.commands.shared import AsJson, console, print_result, verbs
+from mocktrial.commands.shared import AsJson, Run, console, print_result, verbs
 from mocktrial.mocktools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ Dataset = Annotated[str | None, typer.Option(help="Dataset in place of the one t
 
 @app.command(epilog="Example: mocktrial compare runs/before runs/after --differ trials")
 def compare(
-    first: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    second: Annotated[Path, typer.Argument(help="Folder of the run to set against it.")],
+    first: Run,
+    second: Run,
     differ: Annotated[
         str, typer.Option(help="Keys of the runs' configs that may differ, besides agent, temperature, base_url.")
     ] = "",
@@ -48,7 +48,7 @@ def compare(
 
 @app.command(epilog="Example: mocktrial regrade runs/clinics-expert --dataset datasets/clinics-v2")
 def regrade(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Run,
     dataset: Dataset = None,
     tasks: Annotated[Path | None, typer.Option(help="JSONL of tasks whose rubrics to grade by.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new run; else NAME.regraded.")] = None,
@@ -57,27 +57,31 @@ def regrade(
     """Grade a run's stored episodes by another rubric or grader, without a model, into a new run."""
     from mocktrial.envs.dataset import read_tasks
     from mocktrial.envs.fingerprint import grader_hash
+    from mocktrial.envs.places import RunPlace
     from mocktrial.envs.regrade import regrade as grade_again
     from mocktrial.envs.report import read_run, report_runs, write_html
     from mocktrial.envs.store import Ledger
-    from mocktrial.mocktools.spec import check_file_name
 
-    folder = run.with_name(check_file_name(name or f"{run.name}.regraded"))
-    if folder.exists():
-        raise UsageError(f"{folder} exists already", hint="remove it, or choose another --name")
-    with read_run(run) as old:
+    played = RunPlace.named(run)
+    place = played.beside(name or f"{played.name}.regraded")
+    there = place.run in Ledger.runs(place.ledger) if isinstance(place.ledger, str) else place.folder.exists()
+    if there:
+        raise UsageError(f"{place.address} exists already", hint="remove it, or choose another --name")
+    with read_run(played) as old:
         source = _source(old, dataset)
         source = replace(source, tasks=read_tasks(tasks)) if tasks else source
         config = {**old.config, "tasks": _hash(source, old), "grader": grader_hash(), "regraded": old.config_hash}
-        try:
-            with Ledger.open(folder / "ledger.sqlite", config, run=old.run) as new:
+        with Ledger.open(place.ledger, config, run=place.run) as new:
+            try:
                 changes = asyncio.run(grade_again(old, source.tasks, source.images, new))
-                hashes = {"before": old.config_hash, "after": new.config_hash}
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-    built = report_runs([run, folder], title=folder.name)
-    write_html(built, folder / "report.html")
+            except BaseException:
+                new.erase()
+                if isinstance(place.ledger, Path):
+                    shutil.rmtree(place.folder, ignore_errors=True)
+                raise
+            hashes = {"before": old.config_hash, "after": new.config_hash}
+    built = report_runs([played, place], title=place.name)
+    write_html(built, place.folder / "report.html")
     shown = [change.model_dump() if as_json else _line(change) for change in changes]
     success = [agent.success.value if agent.success else None for agent in built.agents]
     result: dict[str, Any] = {
@@ -87,14 +91,14 @@ def regrade(
         "success_after": success[-1],
         "changed": len(changes),
         "changes": shown if as_json else [*shown[:_SHOWN], *(["..."] if len(shown) > _SHOWN else [])],
-        "run": str(folder),
+        "run": place.address,
     }
     print_result(result, as_json)
 
 
 @app.command(epilog="Example: mocktrial replay runs/clinics-expert 7")
 def replay(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Run,
     episode: Annotated[str, typer.Argument(help="Number of the episode, TASK or TASK/TRIAL; all: every one.")],
     dataset: Dataset = None,
     as_json: AsJson = False,

@@ -65,6 +65,7 @@ def dataset(
     from mocktrial.mocktools.gate import Gate
     from mocktrial.mocktools.keeper import Quota
     from mocktrial.mocktools.listening import listen
+    from mocktrial.mocktools.observing.measured import Measured
     from mocktrial.synth.sources import open_source
 
     if wire not in ("mocktrial", "nemo-gym"):
@@ -79,7 +80,7 @@ def dataset(
         made = nemo_app(sessions, gate)
     else:
         made = dataset_app(sessions, gate)
-    listen(made, host, (port,), f"dataset {chosen.name}")
+    listen(Measured(made, gate, lambda: len(sessions.keys())), host, (port,), f"dataset {chosen.name}")
 
 
 @app.command(epilog="Example: mocktrial serve mcp datasets/clinics --task clinics-3 --out record.json")

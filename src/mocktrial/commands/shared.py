@@ -15,6 +15,17 @@ Token = Annotated[str | None, typer.Option(envvar="MOCKTRIAL_TOKEN", help="Asked
 ControlToken = Annotated[
     str | None, typer.Option(envvar="MOCKTRIAL_CONTROL_TOKEN", help="Opens the control plane: seed, reset, state.")
 ]
+NAMES_A_RUN = "Folder of a run, or LEDGER_URL#RUN of one in a shared ledger."
+Run = Annotated[str, typer.Argument(help=NAMES_A_RUN)]
+Runs = Annotated[list[str], typer.Argument(help=NAMES_A_RUN)]
+SharedLedger = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        envvar="MOCKTRIAL_LEDGER",
+        help="Keep the run there: postgresql+psycopg://USER@HOST/NAME (docs/operation.md).",
+    ),
+]
 console = Console()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mocktrial.agents.scripted import Expert, Guesser
@@ -150,6 +150,7 @@ turns = st.one_of(
 tools = st.lists(st.dictionaries(texts, values, max_size=3), max_size=2)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(turns, max_size=5), texts, tools, st.booleans())
 def test_no_form_loses_anything_of_any_conversation(
     talk: list[Message], system: str, offered: list[Message], success: bool
