@@ -150,9 +150,11 @@ def test_another_user_another_fingerprint() -> None:
     assert not _certificate("scripted").model_copy(update={"battery": "0" * 16}).is_current
 
 
-def test_the_shipped_certificate_is_that_of_the_user_that_ships() -> None:
-    shipped = certified("scripted")
-    again = "mocktrial certify-user scripted --out envs/users/certify/certificates/scripted.json"
+@pytest.mark.parametrize("user", ["scripted", "scripted+dense"])
+def test_the_shipped_certificate_is_that_of_the_user_that_ships(user: str) -> None:
+    shipped = certified(user)
+    file = user.replace("+", "-")
+    again = f"mocktrial certify-user {user} --out envs/users/certify/certificates/{file}.json"
     assert shipped is not None, again
     assert shipped.is_current, f"the users' code or data has changed since; make it again: {again}"
     assert shipped.conversations >= 2000

@@ -23,7 +23,11 @@ async def record_of(agent: Agent, end: str = "") -> Record:
     return record
 
 
-@pytest.mark.parametrize(("agent", "never"), [(Expert(), False), (Interrogator(), False), (Null(), True)], ids=str)
+@pytest.mark.parametrize(
+    ("agent", "never"),
+    [(Expert(), False), (Interrogator(), False), (Null(), True)],
+    ids=["expert", "interrogator", "null"],
+)
 async def test_who_asked_nobody_is_known(agent: Agent, never: bool) -> None:
     assert (await record_of(agent)).never_asked == never
 

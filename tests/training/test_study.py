@@ -172,6 +172,11 @@ def test_a_changed_stage_is_refused_where_it_was_done(done: tuple[Study, Path], 
         run_study(changed, done[1])
 
 
+def test_a_seed_that_was_left_out_afterwards_is_not_counted_unsaid(done: tuple[Study, Path]) -> None:
+    with pytest.raises(UsageError, match="arm base has played tasks of a seed that the study does not name"):
+        result_of(done[0].model_copy(update={"seeds": (0,)}), done[1])
+
+
 def test_worlds_that_a_chain_has_played_cannot_be_held_out(model: Path, tmp_path: Path) -> None:
     twin = given()["datasets"]["here"]
     study = small_study(model, **{"datasets.there": twin, "arms": {"sft": ["expert", "sft"]}, "compare": []})

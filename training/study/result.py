@@ -15,6 +15,7 @@ from mocktrial.envs.report import AgentSummary, Report, compare_runs, read_run, 
 from mocktrial.envs.report.figures import ratios, scored_by_task, success
 from mocktrial.envs.statistics import Estimate, paired_difference
 from mocktrial.envs.statistics.estimates import mean_of
+from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.study.config import Study
 from mocktrial.training.study.plan import Job, jobs_of
@@ -91,6 +92,11 @@ def _arm(place: Place, name: str, figures: AgentSummary, held_out: Sequence[Job]
         by_task = ratios(scored_by_task(ledger.episodes()), success)
     seeds = [job.seed for job in held_out if job.name == name]
     own = {seed: _hashes(place, seed) for seed in seeds}
+    if by_task.keys() - set().union(*own.values()):
+        raise UsageError(
+            f"arm {name} has played tasks of a seed that the study does not name",
+            hint="name that seed too, or give the study another name",
+        )
     return Arm(
         name=name, stages=place.study.arms[name], figures=figures,
         success_by_seed={
