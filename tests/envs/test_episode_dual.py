@@ -175,7 +175,7 @@ def test_records_without_the_new_fields_are_read_and_written_as_before() -> None
 
 IMPATIENT = desk_task().model_copy(update={"persona": Persona(patience=1)})
 YES = assistant("Shall I lend the tripod to Alan Mathison for 7 days?")
-SILLY = assistant("What is your favourite colour?")
+SILLY = assistant("Do you like jazz?")
 LEND = call("lend", member_id="m2", item="tripod", days=7)
 
 

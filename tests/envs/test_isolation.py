@@ -26,7 +26,8 @@ ENDLESS = Limits(turns=10_000, calls=100_000, minutes=1e6)
 @pytest.mark.parametrize("starts", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_of_many_players_of_one_run_one_wins(tmp_path: Path, starts: int) -> None:
     """FAULTS 9, in real processes that start together."""
-    command = [sys.executable, "-m", "tests.support.ledger", str(tmp_path), "200"]
+    place = tmp_path / "ledger.sqlite"
+    command = [sys.executable, "-m", "tests.support.ledger", str(place), str(tmp_path / "export.jsonl"), "200"]
     children = [
         subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(starts)
@@ -35,7 +36,7 @@ def test_of_many_players_of_one_run_one_wins(tmp_path: Path, starts: int) -> Non
     assert sum(child.returncode == 0 for child in children) == 1
     refused = [err for child, (_, err) in zip(children, outputs, strict=True) if child.returncode]
     assert all("another process is playing run 'main'" in err for err in refused)
-    with Ledger.open(tmp_path / "ledger.sqlite", CONFIG) as ledger:
+    with Ledger.open(place, CONFIG) as ledger:
         assert len(ledger.done()) == 400
 
 

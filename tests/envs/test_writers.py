@@ -92,7 +92,8 @@ def test_a_server_that_is_killed_and_comes_back(postgres: Server, count: int, pa
         postgres.start()
         before = recorded(place)
     assert WRITERS * count // 3 <= before < WRITERS * count
-    assert {writer.exitcode for writer in writers} == {0 if patience else 2}
+    codes = {writer.exitcode for writer in writers}
+    assert codes == {0} if patience else 2 in codes <= {0, 2}  # 0: had written its last before the server died
     if not patience:
         with writing(place, count) as again:
             pass
