@@ -1,6 +1,6 @@
 """Fits the reader of questions: word vectors, the head of the sentence model, and the weights of the evidence.
 
-    python benchmarks/fit_reader.py --kept /tmp/sentences.npz --write
+    python benchmarks/fit_reader.py --kept sentences.npz --write
 
 Rows: tests/data/questions_fit.jsonl and one half of tests/data/questions_apart.jsonl, by domain. Both matchers are
 trained once for each fold of domains, without it, and what they say of that fold is what the weights are fitted on; so

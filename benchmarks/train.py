@@ -30,10 +30,10 @@ from typing import Any
 
 import torch
 from trl.trainer.grpo_trainer import GRPOTrainer
-from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference, KTOTrainer
+from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
-from trl_oracle import trainer
+from trl_oracle import kto_trainer, trainer
 
 from mocktrial.agents.local.render import Renderer
 from mocktrial.agents.local.weights import load
@@ -132,20 +132,7 @@ def headed(model: Any, *outputs: str) -> Any:
 def theirs_kto(plain: Any, batches: Batches, precomputed: bool) -> float:
     model = headed(plain, "entropy", "mean_logits")
     reference = None if precomputed else headed(plain)
-    built = trainer(
-        KTOTrainer,
-        model=model,
-        ref_model=reference,
-        args=SimpleNamespace(gradient_checkpointing_kwargs=None),
-        calculate_KL=True,
-        precompute_ref_logps=precomputed,
-        loss_type="kto",
-        beta=0.1,
-        desirable_weight=1.0,
-        undesirable_weight=1.0,
-        _total_train_tokens=0,
-        _tp_size=1,
-    )
+    built = kto_trainer(model, reference, precompute_ref_logps=precomputed)
     spent = 0.0
     for batch in batches:
         inputs = kto_batch(batch)

@@ -122,6 +122,22 @@ def grpo(loss_type: str, config: PolicyLoss) -> tuple[float, float, float]:
     )
 
 
+def kto_trainer(model: Any, reference: Any, **given: Any) -> Any:
+    """TRL's trainer with what its KTO loss reads; `given` stands in place of the defaults."""
+    defaults = {
+        "args": SimpleNamespace(gradient_checkpointing_kwargs=None),
+        "calculate_KL": True,
+        "precompute_ref_logps": False,
+        "loss_type": "kto",
+        "beta": 0.1,
+        "desirable_weight": 1.0,
+        "undesirable_weight": 1.0,
+        "_total_train_tokens": 0,
+        "_tp_size": 1,
+    }
+    return trainer(KTOTrainer, model=model, ref_model=reference, **{**defaults, **given})
+
+
 def kto(weighted: bool, with_z: bool) -> tuple[float, float, float]:
     make = torch.Generator().manual_seed(5)
     model, before = Bigram(6), Bigram(6)
@@ -134,19 +150,13 @@ def kto(weighted: bool, with_z: bool) -> tuple[float, float, float]:
     batch = DataCollatorForUnpairedPreference(pad_token_id=0)(rows)
     label = batch["label"]
     weight = torch.rand(B, dtype=torch.float64, generator=make) + 0.5 if weighted else torch.ones(B).double()
-    built = trainer(
-        KTOTrainer,
-        model=model,
-        ref_model=before,
-        args=SimpleNamespace(gradient_checkpointing_kwargs=None),
+    built = kto_trainer(
+        model,
+        before,
         calculate_KL=with_z,
-        precompute_ref_logps=False,
         loss_type="kto" if with_z else "apo_zero_unpaired",
-        beta=0.1,
         desirable_weight=weight[label],
         undesirable_weight=weight[~label],
-        _total_train_tokens=0,
-        _tp_size=1,
     )
 
     def summed(of: Bigram, kind: str = "") -> Tensor:
