@@ -3,8 +3,7 @@
     python benchmarks/proofs.py [--tasks 120] [--worlds 12]
 
 Strength: each written value that a shipped rubric fixes is left open, one at a time, in tasks of so many composed
-worlds; the share of these weakened rubrics that no longer prove themselves (`synth/proof/weaken.py`). What is left is
-a yes or no that was changed: its only other value is that of doing nothing.
+worlds; the share of these weaker rubrics that no longer prove themselves (`synth/proof/weaken.py`).
 
 Cost: a proof plays a task's gold plan, its paraphrases and all its mutants (`synth/proof/prove.py`), each a graded
 episode. Figures are CPU milliseconds on one core; each proof is the fastest of three, its image compiled before.
@@ -25,7 +24,7 @@ from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.production.generate import generate
 from mocktrial.synth.production.units import make_unit
 from mocktrial.synth.proof.prove import prove
-from mocktrial.synth.proof.weaken import weakened
+from mocktrial.synth.proof.weaken import weaker
 
 _TIMES = 3
 _PER_WORLD = 25  # tasks whose rubrics are weakened
@@ -46,9 +45,9 @@ def strength(worlds: int) -> tuple[int, int]:
     proofs = [
         prove(task.model_copy(update={"rubric": rubric}), unit.image)
         for unit in (make_unit(Composer(5), number, 5, _PER_WORLD) for number in range(worlds))
-        for task, _ in unit.pairs
-        for _, rubric in weakened(task.rubric)
         if unit.image is not None
+        for task, _ in unit.pairs
+        for _, rubric in weaker(task.rubric, unit.image)
     ]
     return len(proofs), sum(not proof.ok for proof in proofs)
 

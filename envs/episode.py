@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -51,8 +51,7 @@ class Limits(Frozen):
     seconds_per_turn: float = Field(default=10.0, ge=0)  # virtual time that one assistant message takes
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(NamedTuple):
     """What the agent gets to see next. On reset: system and user message; later only what is new."""
 
     messages: tuple[Message, ...]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -75,7 +75,7 @@ def apply(
     if not result.ok:
         return result, state
     if kind == "lost_reply":  # `ok`, since it was carried out: what grading must know and the agent must not
-        return replace(_refused("timeout", world, name), ok=True), after
+        return _refused("timeout", world, name)._replace(ok=True), after
     if not kind:
         return result, after
     spoiled = _spoiled(kind, result, world, name, arguments)

@@ -31,8 +31,7 @@ _REMEMBERED, _REMEMBERED_BYTES = 2000, 4000  # results of reads an image remembe
 _strict = encoder(allow_nan=False)
 
 
-@dataclass(frozen=True)
-class ToolResult:
+class ToolResult(NamedTuple):
     """What a call gave. `text` is the JSON that the model sees, at most 8 KB."""
 
     ok: bool

@@ -107,6 +107,10 @@ class Duplicates:
         self._blocks: dict[str, list[tuple[str, str]]] = {}  # block: (text, id)
         self._wishes: dict[str, str] = {}  # wish: id
 
+    def knows(self, instruction: str) -> bool:
+        """Whether `take` would call a sample with this instruction an exact duplicate."""
+        return normalised(instruction) in self._exact
+
     def take(self, sample: Sample) -> tuple[Kind, str] | None:
         """None, and the sample is remembered; or how it repeats which earlier one, and it is not."""
         if sample.text in self._exact:

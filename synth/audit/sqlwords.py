@@ -7,10 +7,10 @@ no SQL gives tokens all the same: what compiles is the business of `mocktools.im
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Sort = Literal["keyword", "function", "name", "param", "text", "number", "sign"]
 _TOKEN = re.compile(
@@ -20,13 +20,13 @@ _TOKEN = re.compile(
 KEYWORDS = frozenset((Path(__file__).parent / "sql_keywords.txt").read_text(encoding="utf-8").split())
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     sort: Sort
     text: str  # keywords upper, names lower
 
 
-def words(sql: str) -> list[Token]:
+@lru_cache(maxsize=1024)  # a world's statements are read for its structure and for that of its tools
+def words(sql: str) -> tuple[Token, ...]:
     """The tokens of a statement; a name before a bracket is a function unless it follows INTO."""
     found: list[Token] = []
     matches = list(_TOKEN.finditer(sql))
@@ -43,10 +43,10 @@ def words(sql: str) -> list[Token]:
             found.append(Token("name", text[1:-1].lower()))
         else:
             found.append(Token(kind, text))  # type: ignore[arg-type]
-    return found
+    return tuple(found)
 
 
-def scope(tokens: list[Token], tables: Mapping[str, object]) -> dict[str, str]:
+def scope(tokens: Sequence[Token], tables: Mapping[str, object]) -> dict[str, str]:
     """Aliases and names of the tables that a statement works on: {alias or name: table}."""
     found: dict[str, str] = {}
     for at, token in enumerate(tokens):
@@ -61,7 +61,7 @@ def scope(tokens: list[Token], tables: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def columns(tokens: list[Token], tables: Mapping[str, frozenset[str]]) -> Iterator[tuple[int, str, str]]:
+def columns(tokens: Sequence[Token], tables: Mapping[str, frozenset[str]]) -> Iterator[tuple[int, str, str]]:
     """(place, table, column) of each token that names a column of a table in scope."""
     named = scope(tokens, tables)
     for at, token in enumerate(tokens):

@@ -8,10 +8,9 @@ only the calls that differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -30,8 +29,7 @@ def varies(image: WorldImage, tools: Iterable[str]) -> bool:
     return any(tool.makes_ids or (tool.reads_clock and tool.spec.effect == "write") for tool in known)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one call gave, and the state after it."""
 
     ok: bool

@@ -9,7 +9,7 @@ tries another seed. The task is not proved yet: `prove` does that.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -75,12 +75,14 @@ def make_task(
     personas: Sequence[Persona],
     seed: int,
     gap: bool = True,
-    speaker: Persona | None = None,
+    speaker: Callable[[], Persona | None] = lambda: None,
+    known: Callable[[str], bool] = lambda instruction: False,
 ) -> Task:
     """Bind, plan, hide and write. Raises `Unplannable`.
 
     gap: without it the task of the same seed has the same rows and plan, and the instruction tells all.
     speaker: who asks, in words of their own; without one, somebody of `personas` in the words of the goal.
+    known: whether there is a task with this instruction already, so that no more work is to be put into this one.
     """
     chance = random.Random(seed)
     with Stage(image, derive(seed, "trial", 0)) as stage:
@@ -88,8 +90,11 @@ def make_task(
         concealed = _hide(draft, chance) if goal.gap else ()
         hidden = concealed if gap else ()
         instruction = _instruction(draft, concealed, hidden, chance)
-        if speaker is not None:
-            instruction = _said_by(speaker, instruction, draft, hidden, chance)
+        asker = speaker()
+        if asker is not None:
+            instruction = _said_by(asker, instruction, draft, hidden, chance)
+        if known(instruction):
+            raise Unplannable("exact duplicate")
         violation = _Violation(draft, seed)
         for fact, others in draft.others.items():
             others.find(MAX_ALTERNATIVES if fact in concealed else MAX_PUBLIC)
@@ -106,7 +111,7 @@ def make_task(
             domain=domain,
             family=goal.family,
             difficulty=len(draft.gold.calls),
-            persona=speaker or chance.choice(personas),
+            persona=asker or chance.choice(personas),
             goal=fill(goal.wish, draft.names),
             instruction=instruction,
             facts=tuple(_fact(draft, template, questions, hidden) for template in goal.facts),

@@ -164,7 +164,7 @@ def collect(job: Job, count: int, *, name: str, domains: tuple[str, ...] = (), p
         taker.check(", ".join(domains) or job.source.name, dropped)
         unit = job.unit(number)
         dropped.update(unit.dropped)
-        for task, proof in taker.take(((sample_of(task), (task, proof)) for task, proof in unit.pairs), dropped):
+        for task, proof in taker.take(zip(unit.samples, unit.pairs, strict=True), dropped):
             if unit.spec:
                 worlds[task.world] = unit.spec
             tasks.append(task)
@@ -246,10 +246,10 @@ def _lines(unit: Unit) -> Lines:
         return Lines(unit.number, "", b"", (), unit.dropped)
     spec = unit.image.spec
     lines, texts = [], static_texts(spec)
-    for task, proof in unit.pairs:
+    for (task, proof), sample in zip(unit.pairs, unit.samples, strict=True):
         counts = figures(task, proof)
         counts["leaks"] = len(leaks(task, texts))
-        lines.append(Line(sample_of(task), _line(task), _line(proof), counts))
+        lines.append(Line(sample, _line(task), _line(proof), counts))
     text, shapes = world_text(spec).encode(), shapes_of(spec)
     return Lines(unit.number, spec.name, text, tuple(lines), unit.dropped, unit.reworded, shapes)
 

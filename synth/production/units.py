@@ -25,7 +25,7 @@ from mocktrial.mocktools.check import check_image
 from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.audit.dedup import Duplicates, sample_of
+from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
 from mocktrial.synth.audit.leaks import leaks, static_texts
 from mocktrial.synth.blueprint import Blueprint, BlueprintSource
 from mocktrial.synth.compose.composer import Composer
@@ -38,6 +38,7 @@ from mocktrial.synth.plan.tasks import make_task
 from mocktrial.synth.proof.prove import prove
 
 TEST_SHARE = 4  # one group in so many is for testing
+_Made: TypeAlias = tuple[Task, Proof, Sample]
 Kind: TypeAlias = tuple[str, int, str]  # family, calls, and why the agent must ask
 
 _PATIENCE = 6  # drafts in a row that a goal may lose before it is closed
@@ -103,6 +104,7 @@ class Unit:
     number: int
     image: WorldImage | None  # None: the world itself was dropped
     pairs: tuple[tuple[Task, Proof], ...]
+    samples: tuple[Sample, ...]  # of the tasks
     dropped: dict[str, int]  # drafts that did not become tasks, by reason
     reworded: dict[str, int] = field(default_factory=dict)  # tasks that a model reworded, or why not
 
@@ -150,18 +152,20 @@ def _made(
         blueprint = style.disguised(source.blueprint(number), derive(seed, "disguise", number))
         image = compile_world(make_world(blueprint, number, seed))
     except SpecError as error:
-        return Unit(number, None, (), {f"world: {error}"[:120]: 1})
+        return Unit(number, None, (), (), {f"world: {error}"[:120]: 1})
     problems = check_image(image, rounds=_CHECK_ROUNDS, seed=derive(seed, "check", number)).problems
     if problems:
-        return Unit(number, None, (), {f"world: {problems[0].rule}": 1})
+        return Unit(number, None, (), (), {f"world: {problems[0].rule}": 1})
     speaker = _Speaker(style, blueprint, seed, number * per_world)
     maker = _Maker(blueprint, image, number, seed, gap, max_calls, speaker, dropped)
-    pairs = tuple(itertools.islice(maker.draw(), per_world))
+    made = tuple(itertools.islice(maker.draw(), per_world))
+    pairs, samples = tuple((task, proof) for task, proof, _ in made), tuple(sample for *_, sample in made)
     reworded: dict[str, int] = {}
     if reworder and pairs:
         tasks, reworded = reworder([task for task, _ in pairs])
         pairs = _proved_again(pairs, tasks, image)
-    return Unit(number, image, pairs, dict(sorted(dropped.items())), dict(sorted(reworded.items())))
+        samples = tuple(sample_of(task) for task, _ in pairs)
+    return Unit(number, image, pairs, samples, dict(sorted(dropped.items())), dict(sorted(reworded.items())))
 
 
 def split_of(seed: int, task: Task) -> str:
@@ -212,34 +216,34 @@ class _Maker:
         self.kinds = deque(kinds[kind] for kind in _interleaved(sorted(kinds)))
         self.kinds.rotate(-number)  # so that a short last round does not always leave out the same kinds
 
-    def draw(self) -> Iterator[tuple[Task, Proof]]:
+    def draw(self) -> Iterator[_Made]:
         serial = 0
         while self.kinds:
             goals = self.kinds.popleft()
-            pair = self._of_kind(goals, serial)
-            if pair:
+            made = self._of_kind(goals, serial)
+            if made:
                 self.kinds.append(goals)
                 serial += 1
-                yield pair
+                yield made
 
-    def _of_kind(self, goals: deque[Goal], serial: int) -> tuple[Task, Proof] | None:
+    def _of_kind(self, goals: deque[Goal], serial: int) -> _Made | None:
         """A task of the next goal that still gives one; None when all of them are closed."""
         while goals:
             hopeless = 0
             for _ in range(_PATIENCE):
-                pair = self._draft(goals[0], serial)
-                if not isinstance(pair, str):
+                made = self._draft(goals[0], serial)
+                if not isinstance(made, str):
                     self.given.add(goals[0].id)
                     goals.rotate(-1)
-                    return pair
-                self.dropped[pair] += 1
-                hopeless += pair in _HOPELESS
+                    return made
+                self.dropped[made] += 1
+                hopeless += made in _HOPELESS
                 if hopeless == _HOPE and goals[0].id not in self.given:
                     break
             goals.popleft()
         return None
 
-    def _draft(self, goal: Goal, serial: int) -> tuple[Task, Proof] | str:
+    def _draft(self, goal: Goal, serial: int) -> _Made | str:
         """The next draft of a goal, proved; or why it is none."""
         number = self.drafts[goal.id]
         self.drafts[goal.id] += 1
@@ -252,19 +256,20 @@ class _Maker:
             return "too many calls"
         if leaks(task, self.texts):
             return "a text tells what is hidden"
-        repeats = self.taken.take(sample_of(task))  # before the proof, which costs more
+        sample = sample_of(task)
+        repeats = self.taken.take(sample)  # before the proof, which costs more
         if repeats:
             return f"{repeats[0]} duplicate"
         proof = prove(task, self.image)
         if not proof.ok:
             return f"proof: {proof.failures[0].split(':')[0]}"
-        return task, proof
+        return task, proof, sample
 
     def _task(self, goal: Goal, serial: int, seed: int) -> Task:
         blueprint, name = self.blueprint, self.image.spec.name
         task = make_task(
             goal, self.image, domain=blueprint.name, personas=blueprint.goals.personas, seed=seed, gap=self.gap,
-            speaker=self.speaker(serial, seed),
+            speaker=lambda: self.speaker(serial, seed), known=self.taken.knows,
         )  # fmt: skip
         changed = {"id": f"{f'{name}-{goal.id}'[:_ID_ROOM]}-{serial}", "split": split_of(self.seed, task)}
         return task.model_copy(update=changed)

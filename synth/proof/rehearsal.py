@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mocktrial.agents.scripted import PlanPlayer, truth
 from mocktrial.envs.chat import Message
@@ -45,8 +45,7 @@ _T = TypeVar("_T")
 _FACT = re.compile(r"\{fact\.([\w.-]+)\}")
 
 
-@dataclass(frozen=True)
-class Play:
+class Play(NamedTuple):
     """How a variant went. What only a whole grading shows is empty where the play failed and that was enough."""
 
     success: bool

@@ -14,7 +14,7 @@ from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.production.units import make_unit
 from mocktrial.synth.proof.cells import Slip, slips
 from mocktrial.synth.proof.prove import prove
-from mocktrial.synth.proof.weaken import weakened
+from mocktrial.synth.proof.weaken import weakened, weaker
 from tests.support.desk import desk_image
 from tests.support.inn import inn_image
 
@@ -112,14 +112,29 @@ def test_a_weakened_rubric_leaves_one_value_open_everywhere() -> None:
 
 @pytest.mark.parametrize(("worlds", "tasks"), [(3, 6), pytest.param(80, 25, marks=pytest.mark.soak)])
 def test_a_rubric_that_leaves_a_value_open_does_not_ship(worlds: int, tasks: int) -> None:
-    """But for a yes or no that was changed: the only other value is that of doing nothing."""
     unseen = []
     for number in range(worlds):
         unit = make_unit(Composer(5), number, 5, tasks)
         assert unit.image is not None
-        flags = {f"{t.name}.{c.name}" for t in unit.image.tables for c in t.columns if c.type == "boolean"}
         for task, _ in unit.pairs:
-            for name, rubric in weakened(task.rubric):
-                if name not in flags and prove(task.model_copy(update={"rubric": rubric}), unit.image).ok:
+            for name, rubric in weaker(task.rubric, unit.image):
+                if prove(task.model_copy(update={"rubric": rubric}), unit.image).ok:
                     unseen.append((task.id, name))
     assert unseen == []
+
+
+@pytest.mark.parametrize(
+    ("member", "new", "open_values"),
+    [
+        ("m3", {"active": 1}, []),  # all others are active, and a yes or no has no third value
+        ("m1", {"active": 0}, ["members.id"]),  # m2 could be ended too
+        ("m3", {"name": "Zed"}, ["members.id", "members.name"]),
+        ("m3", {"active": 1, "name": "Zed"}, ["members.active", "members.name"]),  # one alone would do
+    ],
+)
+def test_an_open_value_weakens_nothing_where_the_world_has_no_other_end(
+    member: str, new: dict[str, Any], open_values: list[str]
+) -> None:
+    pattern = WritePattern(table="members", op="update", key={"id": member}, columns=tuple(new), new=new)
+    rubric = Rubric(subgoals=(WritesCriterion(id="a", required=(pattern,), allowed=(pattern,)),))
+    assert [name for name, _ in weaker(rubric, desk_image())] == open_values

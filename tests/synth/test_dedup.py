@@ -96,6 +96,7 @@ def test_kinds(dataset: Dataset, first: str, second: str, kind: str | None) -> N
 
     seen = Duplicates()
     seen.take(sample_of(sample("first", first)))
+    assert seen.knows(second) is (kind == "exact")
     repeats = seen.take(sample_of(sample("second", second)))
     assert repeats == (None if kind is None else (kind, "first"))
 
