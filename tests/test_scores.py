@@ -15,17 +15,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Run, runner
+from tests.support.command import Run, with_small_dataset
 
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run `mocktrial ARGS` in a folder with a small dataset: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    run = runner(monkeypatch, capsys)
-    run("synth", "small", "--tasks", "6", "--domains", "clinic", "--seed", "3")
-    return run
+    return with_small_dataset(monkeypatch, capsys, tmp_path)
 
 
 def rewrite(change: Callable[[dict[str, Any]], None], name: str = "small") -> None:

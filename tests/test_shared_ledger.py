@@ -14,7 +14,7 @@ from mocktrial.envs.viewer.app import viewer_app
 from mocktrial.envs.viewer.shelf import Shelf
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.gate import Gate
-from tests.support.command import Run, runner
+from tests.support.command import Run, with_small_dataset
 from tests.support.ledger import make_task, make_trajectory
 from tests.support.postgres import Server
 
@@ -25,10 +25,7 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run `mocktrial ARGS` in a folder with a small dataset."""
-    monkeypatch.chdir(tmp_path)
-    run = runner(monkeypatch, capsys)
-    run("synth", "small", "--tasks", "6", "--domains", "clinic", "--seed", "3")
-    return run
+    return with_small_dataset(monkeypatch, capsys, tmp_path)
 
 
 def played(cli: Run, address: str, name: str, agent: str) -> tuple[int, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,4 +23,12 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         out, err = capsys.readouterr()
         return int(stop.value.code or 0), out, err
 
+    return run
+
+
+def with_small_dataset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> Run:
+    """A `runner` in a folder that now has `datasets/small`, six tasks."""
+    monkeypatch.chdir(folder)
+    run = runner(monkeypatch, capsys)
+    run("synth", "small", "--tasks", "6", "--domains", "clinic", "--seed", "3")
     return run

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from mocktrial.agents.local.attention import install
 from mocktrial.agents.local.logprobs import logprobs_of
 from mocktrial.agents.local.render import Renderer, Row
 from mocktrial.agents.local.weights import LoadedModel
 from mocktrial.envs.chat import Message, ToolSchema
+from tests.support.tiny import two_layers
 
 Lesson = tuple[Sequence[Message], Sequence[ToolSchema]]
 
@@ -31,17 +32,8 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 def taught(*lessons: Lesson, name: str = "tiny", sure: float = 0.8) -> LoadedModel:
     """Two layers, trained until each token of the assistant's in the lessons has at least the probability `sure`."""
     tokenizer = byte_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        initializer_range=0.1,
-    )
+    room = {"max_position_embeddings": 4096, "tie_word_embeddings": True}
+    config = two_layers(len(tokenizer), width=64, inner=128, heads=4, spread=0.1, **room)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()

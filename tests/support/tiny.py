@@ -28,17 +28,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def two_layers(vocabulary: int, *, width: int, inner: int, heads: int, spread: float, **more: Any) -> LlamaConfig:
+    """A Llama that answers in no time: so many heads on two key/value heads, weights of this spread."""
+    return LlamaConfig(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=inner, num_hidden_layers=2,
+        num_attention_heads=heads, num_key_value_heads=2, initializer_range=spread, **more,
+    )  # fmt: skip
+
+
 def tiny_llama(moved: float = 0.0, *, vocabulary: int = VOCABULARY, spread: float = 0.5) -> PreTrainedModel:
     """Always the same weights, of this spread. moved: spread of what is added to them, as if they had been trained."""
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=36,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        initializer_range=spread,
-    )
+    config = two_layers(vocabulary, width=36, inner=48, heads=6, spread=spread)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         tiny = LlamaForCausalLM(config).double().eval()

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from tests.support.tiny import two_layers
+from transformers import LlamaForCausalLM, PreTrainedModel
 
 from mocktrial.agents.local.attention import install
 from mocktrial.training.data import Example, example
@@ -19,17 +20,8 @@ VOCABULARY = 61
 def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Two layers, four query heads on two key/value heads, tied embeddings."""
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        tie_word_embeddings=True,
-        initializer_range=0.2,
-    )
+    room = {"max_position_embeddings": 256, "tie_word_embeddings": True}
+    config = two_layers(VOCABULARY, width=32, inner=48, heads=4, spread=0.2, **room)
     model = LlamaForCausalLM(config).to(dtype)
     install(model)
     return model
