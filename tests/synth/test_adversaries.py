@@ -111,8 +111,8 @@ def planted(request: pytest.FixtureRequest) -> list[tuple[Task, WorldImage]]:
     """Labelled tasks of many worlds; about half of the kits have notes to plant an order in."""
     source = PlantedOnly()
     found: list[tuple[Task, WorldImage]] = []
-    for number in range(request.param):
-        if source.blueprint(number).goals.goals:
+    for number in range(2 * request.param):
+        if len(found) < request.param and source.blueprint(number).goals.goals:
             unit = make_unit(source, number, seed=17, per_world=4)
             found += [(task, unit.image) for task, _ in unit.pairs if unit.image is not None]
     assert len(found) >= request.param
