@@ -17,13 +17,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-import stamina
-
 from mocktrial.envs.failures import Failure
+from mocktrial.envs.retrying import retry_context
 from mocktrial.mocktools.errors import NoResult
 
 T = TypeVar("T")
-stamina.instrumentation.set_on_retry_hooks(())  # its warnings would mix with what a command prints
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ async def call_with_retries(
         ends = clock() + error.after
         return error.after + random.uniform(0, retry.jitter) if ends < (bound.when() or math.inf) else False
 
-    attempts = stamina.retry_context(
+    attempts = retry_context(
         on=wait, attempts=retry.attempts, timeout=None, wait_initial=retry.wait_initial,
         wait_max=retry.wait_max, wait_jitter=retry.jitter,
     )  # fmt: skip

@@ -92,8 +92,17 @@ def together(workers: int, episodes: int) -> float:
         return sum(cell.result().cpu_ms for cell in cells) / workers
 
 
-async def memory_of(rows: int, episodes: int) -> float:
+def memory_of(rows: int, episodes: int) -> float:
     """KiB that an episode holds while it is open, its world read and written once."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:  # no memory freed before is used again
+        return fresh.submit(_memory_here, rows, episodes).result()
+
+
+def _memory_here(rows: int, episodes: int) -> float:
+    return asyncio.run(_opened(rows, episodes))
+
+
+async def _opened(rows: int, episodes: int) -> float:
     image = image_of(rows)
     before, held = _resident(), []
     for number in range(episodes):
@@ -139,7 +148,7 @@ def main() -> None:
         table.add_row(f"{cell.kib:.0f} KiB", str(cell.calls), f"{cell.cpu_ms:.2f}", f"{cell.ledger_bytes / 1024:.1f}")
     console.print(table)
     cpu, ledger = plane(cells, lambda cell: cell.cpu_ms), plane(cells, lambda cell: cell.ledger_bytes / 1024)
-    memory = {rows: asyncio.run(memory_of(rows, 100)) for rows in ROWS}
+    memory = {rows: memory_of(rows, 100) for rows in ROWS}
     console.print(f"CPU-ms an episode:  {cpu[0]:.2f} + {cpu[1] * 1024:.2f} a MiB of world + {cpu[2]:.3f} a call")
     console.print(
         f"ledger KiB:         {ledger[0]:.2f} + {ledger[1] * 1024:.2f} a MiB of world + {ledger[2]:.3f} a call"

@@ -1,8 +1,10 @@
 """Who may write to a run: one process at a time, its player, and only while it holds the run's lock.
 
-In SQLite the lock is an flock on `PLACE.RUN.lock`. In PostgreSQL it is an advisory lock of the one connection that also
-writes, so that a player who has lost it can commit nothing. Either falls when its process dies, however it dies.
-A server that goes away is waited for: connection and lock are taken again, and the transaction is tried again.
+In SQLite the lock is an flock on `PLACE.RUN.lock`, and all who write to a file take turns by one on `PLACE.lock`: where
+each transaction waits long for the disk, SQLite's own waiting lets some starve until they give up. In PostgreSQL it is
+an advisory lock of the one connection that also writes, so that a player who has lost it can commit nothing. Either
+falls when its process dies, however it dies. A server that goes away is waited for: connection and lock are taken
+again, and the transaction is tried again.
 """
 
 from __future__ import annotations
@@ -10,15 +12,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import stamina
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mocktrial.envs.database import is_url, plainly, shown
+from mocktrial.envs.retrying import retry_context
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import check_file_name
 
@@ -26,7 +29,6 @@ T = TypeVar("T")
 Work = Callable[[Connection, bool], T]  # one transaction; True: an earlier try may have been committed all the same
 PATIENCE = 30.0  # seconds that a server which went away is waited for
 
-stamina.instrumentation.set_on_retry_hooks(())  # its warnings would mix with what a command prints
 _LOCK_WAIT = "1s"  # a server takes a moment to see that a killed player is dead
 _TAKEN = "55P03"  # SQLSTATE lock_not_available
 _PASSING = ("08", "40", "57P")  # SQLSTATE: connection lost, deadlock, the server goes down or comes up
@@ -37,6 +39,9 @@ class Lock(Protocol):
 
     def transact(self, work: Work[T]) -> T:
         """All of `work` or nothing of it, committed when this returns."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """For writing by another way than `transact`: waits until nobody else who could be waited for is writing."""
 
     def release(self) -> None: ...
 
@@ -49,12 +54,12 @@ def take_lock(place: Path | str, engine: Engine, run: str, patience: float = PAT
 class FileLock:
     def __init__(self, place: Path | str, engine: Engine, run: str) -> None:
         self._engine = engine
-        self._file: int | None = os.open(f"{place}.{check_file_name(run)}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        names = (f"{place}.{check_file_name(run)}.lock", f"{place}.lock")
+        self._files = [os.open(name, os.O_RDWR | os.O_CREAT, 0o644) for name in names]
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._files[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Of two players who make a new file a WAL one at the same instant, SQLite would refuse one at once.
-            with plainly(place), open(f"{place}.lock", "a") as door:
-                fcntl.flock(door, fcntl.LOCK_EX)
+            with plainly(place), self.turn():
                 engine.connect().close()
         except BlockingIOError:
             self.release()
@@ -63,14 +68,21 @@ class FileLock:
             self.release()
             raise
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        fcntl.flock(self._files[1], fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._files[1], fcntl.LOCK_UN)
+
     def transact(self, work: Work[T]) -> T:
-        with self._engine.begin() as connection:
+        with self.turn(), self._engine.begin() as connection:
             return work(connection, False)
 
     def release(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        while self._files:
+            os.close(self._files.pop())
 
 
 class ServerLock:
@@ -80,6 +92,9 @@ class ServerLock:
         self._connection: Connection | None = None
         with plainly(place):
             self._take()
+
+    def turn(self) -> AbstractContextManager[None]:
+        return nullcontext()  # the server lets none starve
 
     def _take(self) -> Connection:
         """A connection that holds the lock."""
@@ -97,7 +112,7 @@ class ServerLock:
         return connection
 
     def transact(self, work: Work[T]) -> T:
-        tries = stamina.retry_context(
+        tries = retry_context(
             on=_passes, attempts=None, timeout=self._patience, wait_initial=0.1, wait_max=2.0, wait_jitter=0.5
         )
         for one in tries:

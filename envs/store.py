@@ -75,7 +75,7 @@ class Ledger:
         engine = open_engine(place, create=True)
         lock = take_lock(place, engine, run, patience)
         try:
-            with plainly(place), engine.connect() as connection:
+            with plainly(place), lock.turn(), engine.connect() as connection:
                 bring_up_to_date(connection)
                 row = _find_run(connection, run) or _add_run(connection, run, config)
                 connection.commit()
@@ -224,7 +224,7 @@ class Ledger:
             ]
             joined = select(*columns).join(TASK, TASK.c.hash == EPISODE.c.task_hash)
             query = joined.where(EPISODE.c.run_id == self._run_id)
-            records = [EpisodeRecord(run=self.run, **row) for row in connection.execute(query).mappings()]
+            records = [EpisodeRecord(number, self.run, *rest) for number, *rest in connection.execute(query)]
         return sorted(records, key=_order)
 
     def stamp(self) -> tuple[int, int]:
@@ -234,10 +234,11 @@ class Ledger:
             count, newest = connection.execute(query).one()
             return count, newest
 
-    def tasks(self) -> dict[str, Task]:
-        """Every task of this ledger, by content hash."""
+    def tasks(self, hashes: Iterable[str] | None = None) -> dict[str, Task]:
+        """Tasks of this ledger by content hash: every one, or those of `hashes`."""
+        query = select(TASK.c.hash, TASK.c.body).order_by(TASK.c.hash)
         with self._reading() as connection:
-            rows = connection.execute(select(TASK.c.hash, TASK.c.body).order_by(TASK.c.hash))
+            rows = connection.execute(query if hashes is None else query.where(TASK.c.hash.in_(hashes)))
             return {row.hash: Task.model_validate_json(row.body) for row in rows}
 
     def trajectories(self, ids: Sequence[int] | None = None) -> Iterator[Trajectory]:
@@ -262,7 +263,7 @@ class Ledger:
             return sum(file.write(line.encode("ascii") + b"\n") > 0 for line in self._lines(None))
 
 
-_RECORD_COLUMNS = [name for name in EpisodeRecord._fields if name != "run"]
+_RECORD_COLUMNS = [name for name in EpisodeRecord._fields if name != "run"]  # the id is the first
 
 
 def _order(record: EpisodeRecord) -> tuple[str, str, str, int, int]:

@@ -2,7 +2,7 @@
 
 The authorizer stays installed for the connection's life and reads a flag, because installing one makes
 SQLite prepare every statement again. A progress handler bounds the work of a statement. The connection is
-private, in memory, and pooled by its image.
+in memory, and pooled by its image: at first on the image's own bytes (`shared`), once it was given others on a copy.
 
 A world runs inside one transaction that the next world on the engine rolls back: SQLite then keeps the
 schema and the prepared statements, which to load the database again would throw away (about 80 microseconds
@@ -19,6 +19,7 @@ import apsw
 
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.functions import ALLOWED, Runtime, register
+from mocktrial.mocktools.shared import Shared
 
 MAX_OPERATIONS = 2_000_000  # virtual machine steps a tool call may take, about a tenth of a second
 MAX_VALUE_BYTES = 1 << 15  # of one text or row
@@ -44,17 +45,21 @@ _WRITES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE}
 
 
 class Engine:
-    """A connection with functions, authorizer and budget."""
+    """A connection with functions, authorizer and budget. shared: what it starts from; None: an empty database."""
 
-    def __init__(self, tables: frozenset[str]) -> None:
+    def __init__(self, tables: frozenset[str], shared: Shared | None = None) -> None:
         self.runtime = Runtime()
-        self.connection = apsw.Connection(":memory:", statementcachesize=_CACHED)
+        self._shared = shared
+        if shared is None:
+            self.connection = apsw.Connection(":memory:", statementcachesize=_CACHED)
+        else:
+            self.connection = shared.connect(_CACHED)
         self._readable = tables | {"json_each"}
         self._writable = tables
         self._strict = self._recording = self._reading = False
         self._operations, self._most = 0, MAX_OPERATIONS
         self._limit = self._memory = 0.0  # thread time to stop at, memory to stop at: set at the first tick
-        self._base: bytes | None = None  # the database as it was when the open transaction began
+        self._base = shared and shared.data  # the database as it was when the open transaction began
         self.actions: set[int] = set()  # what the statements prepared since `guarded` asked for
         register(self.connection, self.runtime)
         self.connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
@@ -72,12 +77,20 @@ class Engine:
         if self._base is not data:
             self._base = None
             self.connection.deserialize("main", data)
+            self.connection.set_commit_hook(None)
             self.connection.execute("PRAGMA foreign_keys = ON")
-            self._base = data
+            self._base, self._shared = data, None
         self.connection.execute("BEGIN")
 
+    @property
+    def commits(self) -> bool:
+        """Whether what was done up to `freeze` can no longer be rolled back."""
+        return self._shared is None
+
     def freeze(self) -> bytes:
-        """The database's bytes. What was done up to here can no longer be rolled back."""
+        """The database's bytes."""
+        if not self.commits:
+            return self.connection.serialize("main")
         self.connection.execute("COMMIT")
         self._base = self.connection.serialize("main")
         self.connection.execute("BEGIN")

@@ -24,6 +24,7 @@ from mocktrial.mocktools.errors import NoResult, SpecError, ToolFailure
 from mocktrial.mocktools.limits import check_limits
 from mocktrial.mocktools.rowwrites import Netting
 from mocktrial.mocktools.schemas import validator_of
+from mocktrial.mocktools.shared import Shared
 from mocktrial.mocktools.spec import Column, Give, Require, Run, Step, Table, ToolSpec, WorldSpec, short_hash
 
 _DECLARED = {
@@ -121,11 +122,15 @@ class WorldImage:
         return Pools(self.spec)
 
     @cached_property
+    def _shared(self) -> Shared:
+        return Shared(self.data)
+
+    @cached_property
     def netting(self) -> Netting:
         return Netting(self.tables)
 
     def engine(self) -> Engine:
-        return self.pool.pop() if self.pool else Engine(frozenset(table.name for table in self.tables))
+        return self.pool.pop() if self.pool else Engine(frozenset(table.name for table in self.tables), self._shared)
 
 
 def compile_world(spec: WorldSpec) -> WorldImage:

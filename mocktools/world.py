@@ -259,7 +259,8 @@ class World:
     def snapshot(self) -> Snapshot:
         runtime = self._engine.runtime
         data = self._engine.freeze()
-        self._done.clear()
+        if self._engine.commits:
+            self._done.clear()
         self._marks.clear()
         return Snapshot(self.image.hash, data, self._changeset(), runtime.seed, runtime.ids, runtime.now)
 

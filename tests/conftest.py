@@ -10,12 +10,16 @@ from shutil import which
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.network import Guard
 from tests.support.peers import missing
 from tests.support.postgres import Server, running_server, server_programs
 
 # Nothing here is timed: a loaded machine is not a failure.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+NETWORK = Guard()
+NETWORK.watch()
 
 AUTOSLURP = Path(__file__).parents[1] / ".." / "shared" / "data" / "autoslurp"
 
@@ -44,6 +48,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _cuda() -> bool:
     return Path("/proc/driver/nvidia").is_dir()
+
+
+@pytest.fixture(autouse=True)
+def network() -> Iterator[Guard]:
+    """A test that reaches for the network fails (FAULTS 19), even where the code under test goes on without it."""
+    NETWORK.tried.clear()
+    yield NETWORK
+    assert not NETWORK.tried
 
 
 @pytest.fixture(scope="session")

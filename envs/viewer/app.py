@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader
 
 from mocktrial.envs.episode import Limits
-from mocktrial.envs.report.build import comparison, verdict
+from mocktrial.envs.report.build import verdict
 from mocktrial.envs.report.page import page_environment, page_file
 from mocktrial.envs.viewer.curves import HEIGHT, WIDTH, drawings, read_metrics
-from mocktrial.envs.viewer.listing import Filter, Order, listing, side_by_side
+from mocktrial.envs.viewer.listing import Filter, Order, listing, paged
 from mocktrial.envs.viewer.shelf import Shelf
 from mocktrial.envs.viewer.unfold import unfold
 from mocktrial.mocktools import listening
@@ -39,7 +39,6 @@ _POLICY = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 _COOKIE = "mocktrial_token"
-_TASKS = 200  # of a world on its page
 Number = Annotated[int, Query(alias="id", ge=0)]
 
 
@@ -121,7 +120,7 @@ def _add_runs(app: FastAPI, pages: Pages) -> None:
 
     @app.get("/")
     def home() -> Response:
-        return pages.show("home.html.j2", runs=[shelf.run(name) for name in shelf.runs()])
+        return pages.show("home.html.j2", runs=[(name, shelf.agents(name)) for name in shelf.runs()])
 
     @app.get("/run")
     def run(
@@ -143,7 +142,7 @@ async def _episode(pages: Pages, run: str, number: int, asked: Filter) -> Respon
     task, trajectory = pages.shelf.episode(run, number)
     image = pages.shelf.image(task.world, trajectory.world_hash)
     limits = Limits.model_validate(view.config.get("limits") or {})
-    row = next(row for row in view.rows if row.id == number)
+    row = view.row(number)
     return pages.show(
         "episode.html.j2",
         run=view,
@@ -160,15 +159,13 @@ async def _episode(pages: Pages, run: str, number: int, asked: Filter) -> Respon
 
 def _add_comparison(app: FastAPI, pages: Pages) -> None:
     @app.get("/compare")
-    def compare(first: str = "", second: str = "") -> Response:
+    def compare(first: str = "", second: str = "", page: int = 1) -> Response:
         names = pages.shelf.runs()
         if not first or not second:
-            return pages.show("compare.html.j2", names=names, first=first, second=second, found=None, pairings=())
-        sides = [pages.shelf.run(name).rows for name in (first, second)]
-        found = comparison((first, sides[0]), (second, sides[1]))
-        return pages.show(
-            "compare.html.j2", names=names, first=first, second=second, found=found, pairings=side_by_side(*sides)
-        )
+            return pages.show("compare.html.j2", names=names, first=first, second=second, compared=None)
+        compared = pages.shelf.compared(first, second)
+        at = paged(len(compared.pairings), page)
+        return pages.show("compare.html.j2", names=names, first=first, second=second, compared=compared, at=at)
 
 
 def _add_datasets(app: FastAPI, pages: Pages) -> None:
@@ -183,15 +180,14 @@ def _add_datasets(app: FastAPI, pages: Pages) -> None:
         return pages.show("dataset_page.html.j2", name=name, recipe=shelf.recipe(name), folder=shelf.folder(name))
 
     @app.get("/world")
-    def world(dataset: str, world: str) -> Response:
+    def world(dataset: str, world: str, page: int = 1) -> Response:
         folder = shelf.folder(dataset)
         place = next((one for one in folder.worlds if one.world == world), None)
         if place is None:
             raise UsageError(f"{dataset} has no world {world!r}")
-        tasks = folder.read(place)
-        return pages.show(
-            "world.html.j2", dataset=dataset, spec=folder.spec(world), tasks=tasks[:_TASKS], of=len(tasks)
-        )
+        at = paged(len(place.tasks), page)
+        tasks = folder.read(replace(place, tasks=place.tasks[at.shown], proofs=place.proofs[at.shown]))
+        return pages.show("world.html.j2", dataset=dataset, spec=folder.spec(world), tasks=tasks, at=at)
 
 
 def _add_training(app: FastAPI, pages: Pages) -> None:

@@ -25,12 +25,13 @@ class Drawing:
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """Whole lines of the journal; one that is being written is passed over."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        rows.append({key: float(value) for key, value in row.items() if isinstance(value, int | float)})
+        if isinstance(row, dict):
+            rows.append({key: float(value) for key, value in row.items() if isinstance(value, int | float)})
     return rows
 
 

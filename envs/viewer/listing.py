@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from mocktrial.envs.report.build import verdict
@@ -14,6 +14,20 @@ from mocktrial.envs.tables import EpisodeRecord
 
 PER_PAGE = 100
 Order = Literal["played", "reward", "turns", "tokens"]
+
+
+class Paged(NamedTuple):
+    """Which of many things a page shows. page: from 1, one that there is."""
+
+    page: int
+    pages: int
+    shown: slice
+
+
+def paged(count: int, page: int) -> Paged:
+    pages = max(1, -(-count // PER_PAGE))
+    page = min(max(page, 1), pages)
+    return Paged(page, pages, slice((page - 1) * PER_PAGE, page * PER_PAGE))
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Filter:
 class Listing:
     shown: tuple[tuple[EpisodeRecord, Verdict], ...]
     count: int  # of all that the filter lets through
-    pages: int
+    at: Paged
     before: int | None  # episode of the filter's order, around one that is looked at
     after: int | None
 
@@ -46,11 +60,10 @@ def listing(rows: Records, asked: Filter, around: int | None = None) -> Listing:
     kept = [row for row in rows if _fits(row, asked)]
     if asked.order != "played":
         kept.sort(key=lambda row: (getattr(row, asked.order) or 0, row.id))
-    pages = max(1, -(-len(kept) // PER_PAGE))
-    start = (min(max(asked.page, 1), pages) - 1) * PER_PAGE
+    at = paged(len(kept), asked.page)
     before, after = _neighbours([row.id for row in kept], around)
-    shown = tuple((row, verdict(row)) for row in kept[start : start + PER_PAGE])
-    return Listing(shown, len(kept), pages, before, after)
+    shown = tuple((row, verdict(row)) for row in kept[at.shown])
+    return Listing(shown, len(kept), at, before, after)
 
 
 def _fits(row: EpisodeRecord, asked: Filter) -> bool:

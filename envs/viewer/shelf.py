@@ -9,25 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os.path import isfile, islink
 from pathlib import Path
+from typing import TypeVar
 
-from mocktrial.envs.dataset import read_recipe
+from mocktrial.envs.dataset import REPAIR, read_recipe
 from mocktrial.envs.places import LEDGER
 from mocktrial.envs.proof import Recipe
+from mocktrial.envs.report.build import comparison
 from mocktrial.envs.report.figures import SCRIPTED, Examined, Records, grouped, summarize
-from mocktrial.envs.report.model import AgentSummary
+from mocktrial.envs.report.model import AgentSummary, Comparison
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.streaming import Folder, open_folder
+from mocktrial.envs.tables import EpisodeRecord
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.envs.viewer.listing import Pairing, side_by_side
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.files import read_world
 from mocktrial.mocktools.image import WorldImage, compile_world
 
 RECIPE, JOURNAL = "dataset.toml", ".metrics.jsonl"
 _DEPTH = 4  # folders down that are searched
-_KEPT = 8  # runs whose rows are held
+_KEPT = 8  # of each thing that is large: rows of a run, compiled worlds, comparisons
 _NOT_EXAMINED = Examined({}, frozenset())
 Stamp = tuple[int, int]
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,21 @@ class RunView:
     rows: Records
     agents: tuple[AgentSummary, ...]
 
+    def row(self, number: int) -> EpisodeRecord:
+        found = next((row for row in self.rows if row.id == number), None)
+        if found is None:
+            raise UsageError(f"{self.name} has no episode {number}")
+        return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """comparison: None where the runs share no task with a result; pairings: of all tasks of either."""
+
+    sides: tuple[RunView, RunView]
+    comparison: Comparison | None
+    pairings: list[Pairing]
+
 
 @dataclass
 class Shelf:
@@ -46,6 +69,9 @@ class Shelf:
     datasets_under: Path
     journals_under: Path
     _runs: dict[str, tuple[tuple[Stamp, ...], RunView]] = field(default_factory=dict)
+    _agents: dict[str, tuple[tuple[Stamp, ...], tuple[AgentSummary, ...]]] = field(default_factory=dict)
+    _compared: dict[tuple[str, str], Compared] = field(default_factory=dict)
+    _folders: dict[str, tuple[tuple[Stamp, ...], Folder]] = field(default_factory=dict)
     _images: dict[str, WorldImage] = field(default_factory=dict)
 
     def runs(self) -> list[str]:
@@ -66,12 +92,27 @@ class Shelf:
         stamps = self._stamps(name)
         kept = self._runs.get(name)
         if kept is None or kept[0] != stamps:
-            while len(self._runs) >= _KEPT:
-                self._runs.pop(next(iter(self._runs)))
             with self.ledger(name) as ledger:
                 kept = (stamps, _view(name, ledger))
-            self._runs[name] = kept
+            _keep(self._runs, name, kept)
         return kept[1]
+
+    def agents(self, name: str) -> tuple[AgentSummary, ...]:
+        """The figures of the run `name`, which are kept of all runs."""
+        stamps = self._stamps(name)
+        kept = self._agents.get(name)
+        if kept is None or kept[0] != stamps:
+            kept = self._agents[name] = (stamps, self.run(name).agents)
+        return kept[1]
+
+    def compared(self, first: str, second: str) -> Compared:
+        sides = (self.run(first), self.run(second))
+        kept = self._compared.get((first, second))
+        if kept is None or any(one is not other for one, other in zip(kept.sides, sides, strict=True)):
+            found = comparison((first, sides[0].rows), (second, sides[1].rows))
+            kept = Compared(sides, found, side_by_side(sides[0].rows, sides[1].rows))
+            _keep(self._compared, (first, second), kept)
+        return kept
 
     @contextmanager
     def ledger(self, name: str) -> Iterator[Ledger]:
@@ -79,7 +120,7 @@ class Shelf:
             place: Path | str = self.runs_under
             run = name
         else:
-            place = self._place(name, self.runs(), self.runs_under) / LEDGER
+            place = _place(name, self.runs_under, LEDGER)
             run = Ledger.runs(place)[0]
         with Ledger.read(place, run=run) as ledger:
             yield ledger
@@ -89,24 +130,31 @@ class Shelf:
         if isinstance(self.runs_under, str):
             with self.ledger(name) as ledger:
                 return (ledger.stamp(),)
-        return _stamps(self._place(name, self.runs(), self.runs_under) / LEDGER)
+        place = _place(name, self.runs_under, LEDGER)
+        return _stamps(place, place.with_name(f"{LEDGER}-wal"))
 
     def episode(self, run: str, number: int) -> tuple[Task, Trajectory]:
+        row = self.run(run).row(number)
         with self.ledger(run) as ledger:
-            if number not in {row.id for row in self.run(run).rows}:
-                raise UsageError(f"{run} has no episode {number}")
-            trajectory = next(ledger.trajectories([number]))
-            return ledger.tasks()[trajectory.task_hash], trajectory
+            return ledger.tasks([row.task_hash])[row.task_hash], next(ledger.trajectories([number]))
 
     def folder(self, name: str) -> Folder:
-        return open_folder(self._place(name, self.datasets(), self.datasets_under))
+        """The dataset `name`, indexed again where its files have changed."""
+        recipe = _place(name, self.datasets_under, RECIPE)
+        stamps = _stamps(*(recipe.with_name(file) for file in (RECIPE, "tasks.jsonl", "proof.jsonl")))
+        kept = self._folders.get(name)
+        if kept is None or kept[0] != stamps:
+            kept = (stamps, open_folder(recipe.parent))
+            _keep(self._folders, name, kept)
+        return kept[1]
 
     def recipe(self, name: str) -> Recipe:
-        return read_recipe(self._place(name, self.datasets(), self.datasets_under) / RECIPE)
+        return read_recipe(_place(name, self.datasets_under, RECIPE))
 
     def journal(self, name: str) -> Path:
-        place = self._place(name, self.journals(), self.journals_under)
-        return place.with_name(place.name + JOURNAL)
+        if name not in self.journals():
+            raise _unknown(name, self.journals_under)
+        return self.journals_under / f"{name}{JOURNAL}"
 
     def image(self, world: str, played: str) -> WorldImage | None:
         """The world `world` with content hash `played`, from whichever dataset has it; None where none does."""
@@ -115,15 +163,32 @@ class Shelf:
                 file = self.datasets_under / name / "worlds" / f"{world}.json"
                 if not file.is_file() or file.resolve().parent.parent != (self.datasets_under / name).resolve():
                     continue
-                image = compile_world(open_folder(self.datasets_under / name).spec(world))
-                self._images[image.hash] = image
+                spec = read_world(file, hint=REPAIR)
+                if spec.content_hash() == played:
+                    _keep(self._images, played, compile_world(spec))
+                    break
         return self._images.get(played)
 
-    @staticmethod
-    def _place(name: str, known: list[str], root: Path) -> Path:
-        if name not in known:
-            raise UsageError(f"there is no {name!r} under {root}")
-        return root / name
+
+def _keep(kept: dict[K, T], name: K, value: T) -> None:
+    """Put `value` in, and the oldest out where there are too many."""
+    while len(kept) >= _KEPT:
+        kept.pop(next(iter(kept)), None)
+    kept[name] = value
+
+
+def _place(name: str, root: Path, file: str) -> Path:
+    """The `file` in the folder `name`, which must be one that `_found` would give; known without a search."""
+    parts = name.split("/")
+    inside = name == "." or (len(parts) <= _DEPTH and not {"", ".", ".."} & set(parts))
+    folders = [root.joinpath(*parts[: count + 1]) for count in range(len(parts))] if inside else []
+    if not inside or any(map(islink, folders)) or not isfile(root / name / file):
+        raise _unknown(name, root)
+    return root / name / file
+
+
+def _unknown(name: str, root: Path) -> UsageError:
+    return UsageError(f"there is no {name!r} under {root}")
 
 
 def _found(root: Path, file: str) -> list[str]:
@@ -146,9 +211,8 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def _stamps(place: Path) -> tuple[Stamp, ...]:
-    """Time and size of the ledger and of its write-ahead log."""
-    files = (place, place.with_name(place.name + "-wal"))
+def _stamps(*files: Path) -> tuple[Stamp, ...]:
+    """Time and size of those that are there."""
     return tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in files if file.exists()))
 
 

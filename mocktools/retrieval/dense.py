@@ -78,6 +78,6 @@ def _vectors(encoder: Encoder, texts: Sequence[str]) -> Scores:
 def _read(path: Path) -> Scores | None:
     try:
         found: Scores = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError):  # the last: a header that claims too much
         return None
     return found

@@ -52,6 +52,7 @@ def test_a_trajectory_comes_back_as_it_was(place: Place) -> None:
     with Ledger.read(place) as ledger:
         assert list(ledger.trajectories()) == [trajectory]
         assert ledger.tasks()[trajectory.task_hash] == TASKS[0]
+        assert [*ledger.tasks([trajectory.task_hash]), *ledger.tasks(["none"])] == [trajectory.task_hash]
         key = EpisodeKey(TASKS[0].content_hash(), "cheap", 0, trajectory.seed, config_hash(CONFIG))
         assert ledger.done() == {key}
         (record,) = ledger.episodes()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pytest
@@ -70,6 +72,21 @@ def test_sixteen_processes_write_at_once(place: Path | str, count: int) -> None:
         pass
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
     whole(place, count)
+
+
+def test_a_writer_waits_for_its_turn_however_long_another_takes(tmp_path: Path) -> None:
+    """Not for SQLite's patience, which ended after a minute where each of many writers waited long for the disk."""
+    place, task = tmp_path / "ledger.sqlite", make_task(0)
+    with Ledger.open(place, CONFIG) as ledger, open(f"{place}.lock") as door:
+        ledger.add_tasks([task])
+        fcntl.flock(door, fcntl.LOCK_EX)
+        writer = Thread(target=ledger.record, args=(make_trajectory(task),))
+        writer.start()
+        writer.join(0.3)
+        assert ledger.episodes() == []
+        fcntl.flock(door, fcntl.LOCK_UN)
+        writer.join()
+        assert len(ledger.episodes()) == 1
 
 
 def recorded(place: str) -> int:

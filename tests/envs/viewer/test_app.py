@@ -125,6 +125,36 @@ def test_no_payload_runs_or_fetches_anything_in_a_browser(address: str, shelf: S
     assert [url for url in fetched if not url.startswith(address) and not url.startswith("file:")] == []
 
 
+def test_curves_are_drawn_anew_while_a_training_goes_on(address: str, shelf: Shelf) -> None:
+    journal = shelf.journals_under / "live.metrics.jsonl"
+    journal.write_text('{"step": 1, "loss": 2.5}\n')
+    seen = []
+    for line in ("", '{"step": 2, "loss": 0.125}\n'):
+        with journal.open("a") as file:
+            file.write(line)
+        seen.append(httpx.get(f"{address}/training/curves?name=live").text)
+    assert ["1 lines so far" in seen[0], "<b>2.5</b>" in seen[0]] == [True, True]
+    assert ["2 lines so far" in seen[1], "<b>0.125</b>" in seen[1]] == [True, True]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_pages_are_dark_where_the_reader_likes_it_and_never_wider_than_the_window(address: str, width: int) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        papers = []
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            for path in ("/", "/run?name=hostile", "/episode?run=hostile&id=7", "/compare?first=expert&second=hostile"):
+                page.goto(address + path)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            papers.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        browser.close()
+    assert papers == ["rgb(251, 250, 248)", "rgb(20, 23, 28)"]
+
+
 @pytest.mark.browser
 def test_a_run_can_be_walked_through_by_keyboard(address: str) -> None:
     from playwright.sync_api import sync_playwright

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mocktrial.agents.scripted import Expert, Guesser
 from mocktrial.envs.episode import Limits
 from mocktrial.envs.tables import EpisodeRecord
+from mocktrial.envs.viewer import shelf as shelves
 from mocktrial.envs.viewer.curves import HEIGHT, WIDTH, drawings, read_metrics
-from mocktrial.envs.viewer.listing import PER_PAGE, Filter, listing, side_by_side
+from mocktrial.envs.viewer.listing import PER_PAGE, Filter, listing, paged, side_by_side
 from mocktrial.envs.viewer.shelf import Shelf
 from mocktrial.envs.viewer.unfold import unfold
 from mocktrial.mocktools.errors import UsageError
@@ -52,6 +53,25 @@ def test_a_run_is_read_again_when_its_ledger_has_changed(tmp_path: Path) -> None
     assert [len(first.rows), len(shelf.run("one").rows)] == [1, 3]
 
 
+def test_figures_are_kept_of_more_runs_than_rows_are(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelves, "_KEPT", 1)
+    fresh = Shelf(shelf.runs_under, shelf.datasets_under, shelf.journals_under)
+    figures = [fresh.agents(name) for name in fresh.runs()]
+    assert [[one.agent for one in own] for own in figures] == [["expert"], ["guesser"]]
+    monkeypatch.setattr(shelves, "_view", None)
+    assert [fresh.agents(name) for name in fresh.runs()] == figures
+
+
+def test_a_comparison_is_kept_until_one_of_its_runs_has_changed(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, tmp_path, tmp_path)
+    for agent in (Expert(), Guesser()):
+        play_run(tmp_path / agent.name, agent, desk_tasks(2))
+    compared = shelf.compared("expert", "guesser")
+    assert shelf.compared("expert", "guesser") is compared
+    play_run(tmp_path / "guesser", Guesser(), desk_tasks(3))
+    assert [len(one.pairings) for one in (compared, shelf.compared("expert", "guesser"))] == [2, 3]
+
+
 def test_filters_let_through_what_they_say_and_pages_hold_the_rest(shelf: Shelf) -> None:
     rows = shelf.run("deep/guesser").rows
     assert listing(rows, Filter(verdict="failed")).count == 6
@@ -59,8 +79,15 @@ def test_filters_let_through_what_they_say_and_pages_hold_the_rest(shelf: Shelf)
     assert [row.task_id for row, _ in listing(rows, Filter(text="DESK-1")).shown] == ["desk-1"] * 2
     many = [row._replace(id=n, turns=-n) for n in range(3) for row in rows * 20]
     last = listing(many, Filter(page=99, order="turns"))
-    assert (last.pages, len(last.shown), last.count) == (4, 360 - 3 * PER_PAGE, 360)
+    assert (last.at.pages, len(last.shown), last.count) == (4, 360 - 3 * PER_PAGE, 360)
     assert last.shown[-1][0].turns == 0
+
+
+@given(st.integers(0, 5 * PER_PAGE))
+def test_pages_hold_everything_once_and_beyond_the_last_is_the_last(count: int) -> None:
+    pages = paged(count, 1).pages
+    assert [n for page in range(1, pages + 1) for n in range(count)[paged(count, page).shown]] == list(range(count))
+    assert (paged(count, 99), paged(count, -1).page) == (paged(count, pages), 1)
 
 
 @given(st.integers(0, 20), st.integers(0, 25))
@@ -125,3 +152,5 @@ def test_a_curve_stays_within_its_drawing_and_ends_with_the_last_value(values: l
 def test_a_line_that_is_being_written_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 2.0, "note": "x"}) + '\n{"step": 2, "lo')
     assert read_metrics(tmp_path / "a.metrics.jsonl") == [{"step": 1.0, "loss": 2.0}]
+    (tmp_path / "b.metrics.jsonl").write_bytes(b"\x80\x04no text\n[1]\n")
+    assert read_metrics(tmp_path / "b.metrics.jsonl") == []
