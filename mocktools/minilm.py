@@ -35,7 +35,7 @@ class Encoder:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
-        self._weights: dict[str, Matrix] = load_file(folder / "model.safetensors")
+        self.weights: dict[str, Matrix] = load_file(folder / "model.safetensors")
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_LONGEST)
@@ -44,6 +44,11 @@ class Encoder:
     def vector(self, text: str) -> Matrix:
         """(D,) of length 1; what was asked lately is remembered."""
         return self._one(text)
+
+    def ids(self, text: str) -> list[int]:
+        """Its tokens, with [CLS] before and [SEP] behind."""
+        found: list[int] = self._tokenizer.encode(text).ids
+        return found
 
     def vectors(self, texts: Sequence[str]) -> Matrix:
         """(N, D), rows of length 1, in batches of texts of like length."""
@@ -58,7 +63,7 @@ class Encoder:
         return out
 
     def _encode_one(self, text: str) -> Matrix:
-        one: Matrix = self._encode([self._tokenizer.encode(text).ids])[0]
+        one: Matrix = self._encode([self.ids(text)])[0]
         return one
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Matrix:
@@ -68,7 +73,7 @@ class Encoder:
         longest = max(len(row) for row in rows)
         ids = np.array([[*row, *[0] * (longest - len(row))] for row in rows])
         real = np.array([[1.0] * len(row) + [0.0] * (longest - len(row)) for row in rows], dtype=np.float32)
-        w = self._weights
+        w = self.weights
         x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][:longest]
         x = self._norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")  # (B, T, D)
         hidden = ((1 - real) * np.float32(-1e9))[:, None, None, :]  # (B, 1, 1, T), added to attention scores
@@ -81,7 +86,7 @@ class Encoder:
     def _layer(self, x: Matrix, hidden: Matrix, name: str) -> Matrix:
         mixed = self._dense(self._attend(x, hidden, f"{name}.attention.self"), f"{name}.attention.output.dense")
         x = self._norm(x + mixed, f"{name}.attention.output.LayerNorm")
-        wide = _gelu(self._dense(x, f"{name}.intermediate.dense"))
+        wide = gelu(self._dense(x, f"{name}.intermediate.dense"))
         return self._norm(x + self._dense(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
     def _attend(self, x: Matrix, hidden: Matrix, name: str) -> Matrix:
@@ -100,8 +105,8 @@ class Encoder:
 
     def _dense(self, x: Matrix, name: str) -> Matrix:
         """One product for the whole batch: (B * T, D) by (D, E)."""
-        weight = self._weights[f"{name}.weight"]
-        out: Matrix = (x.reshape(-1, x.shape[-1]) @ weight.T + self._weights[f"{name}.bias"]).reshape(*x.shape[:-1], -1)
+        weight = self.weights[f"{name}.weight"]
+        out: Matrix = (x.reshape(-1, x.shape[-1]) @ weight.T + self.weights[f"{name}.bias"]).reshape(*x.shape[:-1], -1)
         return out
 
     def _norm(self, x: Matrix, name: str) -> Matrix:
@@ -109,11 +114,11 @@ class Encoder:
 
         centred = x - x.mean(-1, keepdims=True)
         spread = np.sqrt((centred * centred).mean(-1, keepdims=True) + np.float32(1e-12))
-        out: Matrix = centred / spread * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        out: Matrix = centred / spread * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
         return out
 
 
-def _gelu(x: Matrix) -> Matrix:
+def gelu(x: Matrix) -> Matrix:
     """x times the normal distribution function, by Abramowitz and Stegun 7.1.26 (error below 2e-7)."""
     import numpy as np
 
@@ -121,7 +126,7 @@ def _gelu(x: Matrix) -> Matrix:
     t = 1 / (1 + np.float32(0.3275911) * z)
     tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
     error = np.sign(x) * (1 - tail * np.exp(-z * z))
-    out: Matrix = (0.5 * x * (1 + error)).astype(np.float32)
+    out: Matrix = (0.5 * x * (1 + error)).astype(x.dtype)
     return out
 
 

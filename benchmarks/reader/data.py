@@ -1,40 +1,24 @@
-"""What the reader is fitted on: rows of facts with messages, a phrasebook, and sentence vectors that are kept."""
+"""What the reader is fitted on: settings (facts that stand together, with messages about them) and a phrasebook."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mocktrial.envs.task import Fact
-from mocktrial.envs.users.questions import Question
-from mocktrial.envs.users.reading.acts import parse
-from mocktrial.envs.users.reading.segments import Segment, segments
-from mocktrial.mocktools.minilm import HINT, load_encoder
+from mocktrial.envs.users.questions import Question, read_questions
 
-ROWS = Path(__file__).parents[2] / "tests/data/questions_fit.jsonl"
+FOLDER = Path(__file__).parents[2] / "tests/data"
 PHRASEBOOK = Path(__file__).parent / "phrasebook.txt"
-FOLDS = 4
+_GROUP, _ASKED = 6, 2  # entries of the phrasebook that stand together, and questions of each
 
 
 @dataclass
-class Row:
-    """A message with its facts. `segments` are the parts that may ask; `leaves` those that list nothing further."""
-
+class Setting:
     facts: tuple[Fact, ...]
-    asked: NDArray[np.bool_]  # (facts,)
-    domain: str  # rows that share a fact are of one domain, and in one fold
-    segments: list[Segment] = field(default_factory=list)
-    leaves: list[Segment] = field(default_factory=list)
-
-    @property
-    def fold(self) -> int:
-        return int(hashlib.sha256(self.domain.encode()).hexdigest(), 16) % FOLDS
+    messages: list[tuple[str, frozenset[int]]] = field(default_factory=list)  # with the places of the facts asked for
 
 
 @dataclass(frozen=True)
@@ -45,36 +29,19 @@ class Entry:
     questions: tuple[str, ...]
 
 
-def read_rows(path: Path = ROWS) -> list[Row]:
-    questions = [Question.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    domains = _domains(questions)
-    rows = []
-    for question, domain in zip(questions, domains, strict=True):
-        asked = np.array([fact.id in question.asked for fact in question.facts])
-        row = Row(tuple(fact.fact() for fact in question.facts), asked, domain)
-        for clause in parse(question.message).clauses:
-            found = segments(clause)
-            row.segments += found
-            if clause.mode not in ("offer", "stated"):
-                row.leaves += found if len(found) == 1 else found[1:]
-        rows.append(row)
-    return rows
+def read_rows(*names: str) -> list[Question]:
+    return [row for name in names for row in read_questions(FOLDER / f"{name}.jsonl")]
 
 
-def _domains(questions: Sequence[Question]) -> list[str]:
-    """Rows that share a fact, by label and value, are of one domain, and so on from row to row."""
-    above: dict[str, str] = {}
-
-    def top(name: str) -> str:
-        while above.setdefault(name, name) != name:
-            name = above[name]
-        return name
-
-    named = [[f"{fact.label}|{fact.value}" for fact in question.facts] for question in questions]
-    for first, *others in named:
-        for other in others:
-            above[top(other)] = top(first)
-    return [top(names[0]) for names in named]
+def settings(rows: Iterable[Question]) -> list[Setting]:
+    """Rows that have the same facts in one order are one setting."""
+    found: dict[str, Setting] = {}
+    for row in rows:
+        key = "\n".join(fact.model_dump_json() for fact in row.facts)
+        setting = found.setdefault(key, Setting(tuple(fact.fact() for fact in row.facts)))
+        ids = [fact.id for fact in row.facts]
+        setting.messages.append((row.message, frozenset(ids.index(name) for name in row.asked)))
+    return list(found.values())
 
 
 def read_phrasebook() -> list[Entry]:
@@ -84,30 +51,18 @@ def read_phrasebook() -> list[Entry]:
             named, _, asked = line.partition(" = ")
             label, _, about = named.partition("; ")
             fact = Fact.model_construct(id="x", label=label, description=about, value="", spoken="")
-            entries.append(Entry(fact, tuple(question.strip(" ?") for question in asked.split("|"))))
+            entries.append(Entry(fact, tuple(f"{question.strip(' ?')}?" for question in asked.split("|"))))
     return entries
 
 
-class Sentences:
-    """Sentence vectors by text, computed once and kept in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._vectors: dict[str, NDArray[np.float32]] = {}
-        if path.is_file():
-            kept = np.load(path)
-            self._vectors = dict(zip(json.loads(str(kept["texts"])), kept["vectors"], strict=True))
-
-    def add(self, texts: Iterable[str]) -> None:
-        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        if not missing:
-            return
-        encoder = load_encoder()
-        if encoder is None:
-            raise SystemExit(HINT)
-        self._vectors.update(zip(missing, encoder.vectors(missing), strict=True))
-        np.savez(self._path, texts=json.dumps(list(self._vectors)), vectors=np.stack(list(self._vectors.values())))
-
-    def of(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """(N, 384)"""
-        return np.stack([self._vectors[text] for text in texts])
+def grouped(book: list[Entry], rng: random.Random) -> Iterator[Setting]:
+    """The phrasebook as settings of entries that chance puts together."""
+    shuffled = rng.sample(book, len(book))
+    for start in range(0, len(book) - _GROUP + 1, _GROUP):
+        group = shuffled[start : start + _GROUP]
+        asked = [
+            (question, frozenset((place,)))
+            for place, entry in enumerate(group)
+            for question in rng.sample(entry.questions, min(_ASKED, len(entry.questions)))
+        ]
+        yield Setting(tuple(entry.fact for entry in group), asked)

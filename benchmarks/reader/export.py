@@ -1,66 +1,70 @@
-"""The files that ship: word vectors and mixing as text, the sentence model's head, the weights of the evidence."""
+"""The files that ship: both joint readers, the vocabulary of the small one, the weights of the evidence."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from reader.matcher import Head, Words
+from mocktrial.envs.users.reading.weights import Weights
+from reader.models import DENSE, LARGE_LAYERS, LARGE_SEPARATE, MOST, Large, Reader, Small, run, units
 
 OUT = Path(__file__).parents[2] / "envs/users/reading"
-_VECTORS = """\
-# Word vectors of the reader, made by benchmarks/fit_reader.py: a word, its weight in a question, its weight in a fact,
-# and its vector as base64 of one signed byte a dimension. From all-MiniLM-L6-v2 (Apache-2.0), trained further.
-"""
-_MIXING = """\
-# What a fact's word vector is multiplied by before it is compared, and in the last line what a question that asks for
-# no fact comes to. Made by benchmarks/fit_reader.py.
-"""
 _WEIGHTS = """\
-# Weights of the evidence (reading/match.py and reading/likeness.py have the features), by a logistic regression with
-# l2 = 2 over (clause, fact) pairs; of a fact's segments the likeliest counts, again after each of three fits
-# (multiple-instance learning). Made by benchmarks/fit_reader.py, which prints the figures by domains left out.
+# Weights of the evidence, by logistic regressions with l2 = 2, made by benchmarks/fit_reader.py.
+# words: of the features of reading/match.py, over (clause, fact) pairs; of a fact's clauses the likeliest counts, again
+# after each of three fits (multiple-instance learning). lexical, dense: of that beside what a joint reader says.
 # threshold: probability from which a fact is asked for; sure: from which a user tells it without asking back;
-# maybe: from which it asks back; plural: from which a plural ("both dates") means others of the kind.
+# maybe: from which it asks back.
 """
 
 
-def write_words(words: Words) -> None:
-    with torch.no_grad():
-        vectors = (words.start + words.moved).numpy()
-        unit = np.abs(vectors).max(1).clip(1e-6) / 127  # a word's own unit goes into its weights
-        packed = np.round(vectors / unit[:, None]).astype(np.int8)
-        asking, saying = (weight.exp().numpy() * unit for weight in (words.weight_asking, words.weight_saying))
-        mixing = (torch.eye(vectors.shape[1]) + words.asking.T @ words.saying) * words.log_scale.exp()
-    lines = (
-        f"{word} {asking[place]:.3g} {saying[place]:.3g} {base64.b64encode(packed[place].tobytes()).decode()}\n"
-        for place, word in enumerate(words.words)
-    )
-    (OUT / "vectors.txt").write_text(_VECTORS + "".join(lines), encoding="ascii")
-    rows = [" ".join(f"{value:.3f}" for value in row) for row in mixing.tolist()]
-    (OUT / "mixing.txt").write_text(_MIXING + "\n".join([*rows, f"{words.none.item():.3f}"]) + "\n", encoding="ascii")
+@torch.no_grad()
+def write_small(small: Small, out: Path = OUT) -> None:
+    kept: dict[str, np.ndarray] = {}
+    for name, weight in small.own().items():
+        size = run(name, weight)
+        if not size:
+            kept[name] = weight.numpy().astype(np.float16)
+            continue
+        unit = units(weight, size).half().float()
+        numbers = torch.round(weight.view(-1, size) / unit).clamp(-MOST, MOST).view(len(weight), -1)
+        bits = (numbers + MOST + 1).numpy().astype(np.uint8)
+        kept[name] = bits[:, ::2] | bits[:, 1::2] << 4
+        kept[f"{name}.unit"] = unit.numpy().astype(np.float16)[:, 0]
+    np.savez_compressed(out / "joint.npz", **kept, **_head(small))
+    (out / "pieces.txt").write_text("".join(f"{piece}\n" for piece in small.vocabulary), encoding="ascii")
 
 
-def write_head(head: Head) -> None:
-    with torch.no_grad():
-        np.savez(
-            OUT / "sentences.npz",
-            asking=head.asking.numpy().astype(np.float16),
-            saying=head.saying.numpy().astype(np.float16),
-            scale=np.float32(head.log_scale.exp().item()),
-            none=np.float32(head.none.item()),
-        )
+@torch.no_grad()
+def write_large(large: Large, out: Path = OUT) -> None:
+    kept = {}
+    for number in range(LARGE_SEPARATE, LARGE_LAYERS):
+        for name in DENSE:
+            key = f"{number}.{name}".replace(".", "-")
+            kept[f"encoder.layer.{number}.{name}.weight.in"] = large.into[key].numpy().astype(np.float16)
+            kept[f"encoder.layer.{number}.{name}.weight.out"] = large.out[key].numpy().astype(np.float16)
+    np.savez_compressed(out / "dense.npz", **kept, **_head(large))
 
 
-def write_weights(found: Mapping[str, tuple[Mapping[str, float], Sequence[str], np.ndarray]]) -> None:
-    """By reader: its limits, its features and their weights."""
-    parts = [_WEIGHTS]
-    for reader, (limits, names, weights) in found.items():
-        parts.append(f"\n[{reader}]\n" + "".join(f"{name} = {value}\n" for name, value in limits.items()))
-        lines = (f"{name} = {round(float(value), 3)}\n" for name, value in zip(names, weights, strict=True))
-        parts.append(f"\n[{reader}.weights]\n" + "".join(lines))
-    (OUT / "weights.toml").write_text("".join(parts), encoding="utf-8")
+def _head(reader: Reader) -> dict[str, np.ndarray]:
+    return {
+        "asking": reader.asking.numpy().astype(np.float16),
+        "saying": reader.saying.numpy().astype(np.float16),
+        "scale": np.float32(reader.scale.exp().item()),
+        "none": reader.none.numpy().astype(np.float32),
+        "none_b": np.float32(reader.none_b.item()),
+    }
+
+
+def write_weights(found: Mapping[str, Weights], out: Path = OUT) -> None:
+    """found: by table; the limits of the words' table are nobody's."""
+    lines = [_WEIGHTS]
+    for table, weights in found.items():
+        limits = {} if table == "words" else {name: getattr(weights, name) for name in ("threshold", "sure", "maybe")}
+        if limits:
+            lines += [f"[{table}]", *(f"{name} = {value:g}" for name, value in limits.items()), ""]
+        lines += [f"[{table}.weights]", *(f"{name} = {value:.3f}" for name, value in weights.weights.items()), ""]
+    (out / "weights.toml").write_text("\n".join(lines), encoding="utf-8")

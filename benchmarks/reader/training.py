@@ -1,69 +1,135 @@
-"""Training of a matcher: of its own facts a question must be nearest to those it asks for, or to none of them.
+"""Training of a joint reader: of the facts beside it a message must be nearest to those it asks for, or to none.
 
-Three losses, each a log-softmax: over the facts of the row and "none"; over all facts of the batch but those of the
-same domain; and, for the phrasebook, over all its entries but those that mean nearly the same.
+The loss of a message is a log-softmax over its facts and "none", and half the sum of each fact's own yes or no. Facts
+are left out, put among others and stripped of description or value by chance, so that a reader learns from what is
+there and not from a setting.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from mocktrial.envs.users.reading.facts import texts_of
-from reader.data import Entry, Row, Sentences
-from reader.matcher import Matcher
+from mocktrial.envs.task import Fact
+from mocktrial.envs.users.reading.facts import put
+from reader.data import Setting
+from reader.models import Group, Reader, Small
 
-_BATCH = 64
-_SAME = 0.75  # cosine of two entries from which they are no counter-example to one another
+_SETTINGS, _MESSAGES = 4, 14  # of a step; messages of a setting
+_PRETRAINED = 64  # texts of a step
 _OUT = -1e9
+Part: TypeAlias = tuple[Sequence[Fact], Sequence[tuple[str, frozenset[int]]]]  # facts, and messages about them
 
 
-def train(matcher: Matcher, rows: Sequence[Row], book: Sequence[Entry], sentences: Sentences, epochs: int = 3) -> None:
-    rate, rng = 2e-3, random.Random(0)
-    examples = [(leaf.text, row) for row in rows for leaf in row.leaves]
-    asked = [(question, place) for place, entry in enumerate(book) for question in entry.questions]
-    known = torch.tensor(sentences.of([texts_of(entry.fact)[1] for entry in book]))
-    same = known @ known.T > _SAME
-    optimizer = torch.optim.AdamW(matcher.groups(rate))
-    steps = epochs * (len(examples) // _BATCH)
+def put_by_chance(fact: Fact, rng: random.Random) -> str:
+    chance = rng.random()
+    if chance < 0.65:
+        return put(fact)
+    return put(fact, about=False) if chance < 0.8 else put(fact, value=False)
+
+
+def train(
+    reader: Reader, settings: Callable[[], Iterable[Setting]], epochs: int, rate: float, teacher: Reader | None = None
+) -> None:
+    """Learn from what `settings` gives, called once an epoch; and from a teacher's probabilities (Hinton et al. 2015).
+
+    `Small` is rounded in the last epoch, and in all of them where it has a teacher.
+    """
+    rng = random.Random(0)
+    torch.manual_seed(0)
+    optimizer = torch.optim.AdamW(reader.rates(rate), weight_decay=0.01)
+    parts = list(_parts(settings(), rng))
+    pool = [fact for facts, _ in parts for fact in facts]
+    steps = epochs * math.ceil(len(parts) / _SETTINGS)
     rates = [group["lr"] for group in optimizer.param_groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps + 1)
-    for _ in range(epochs):
-        rng.shuffle(examples)
-        for start in range(0, len(examples) - _BATCH + 1, _BATCH):
-            batch = examples[start : start + _BATCH]
-            loss = _rows_loss(matcher, batch) + 0.6 * _book_loss(matcher, book, rng.sample(asked, _BATCH), same)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps + 1, pct_start=0.1)
+    reader.train()
+    for epoch in range(epochs):
+        if isinstance(reader, Small):
+            reader.rounded = teacher is not None or epoch == epochs - 1
+        parts = list(_parts(settings(), rng))
+        rng.shuffle(parts)
+        for start in range(0, len(parts), _SETTINGS):
+            loss = _loss(reader, parts[start : start + _SETTINGS], pool, rng, teacher)
             optimizer.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+        print(f"epoch {epoch + 1} of {epochs}: {loss.item():.3f}", flush=True)
+    reader.eval()
 
 
-def _rows_loss(matcher: Matcher, batch: Sequence[tuple[str, Row]]) -> Tensor:
-    texts = [text for text, _ in batch]
-    facts = [fact for _, row in batch for fact in row.facts]
-    owner = np.concatenate([[place] * len(row.facts) for place, (_, row) in enumerate(batch)])
-    logits = matcher(texts, facts)  # (B, N)
-    own = torch.tensor(owner[None, :] == np.arange(len(batch))[:, None])
-    right = own & torch.tensor(np.concatenate([row.asked for _, row in batch]))[None, :]
-    any_right = right.any(1)
-    none = matcher.none.expand(len(batch), 1)
-    among = torch.logsumexp(torch.cat([logits.masked_fill(~own, _OUT), none], 1), 1)
-    won = torch.logsumexp(logits.masked_fill(~right, _OUT), 1)
-    domains = np.array([row.domain for _, row in batch])
-    strange = torch.tensor(domains[owner][None, :] != domains[:, None])
-    everywhere = torch.logsumexp(logits.masked_fill(~(strange | own), _OUT), 1)
-    loss = (among - torch.where(any_right, won, matcher.none)).mean() + 0.3 * (everywhere - won)[any_right].mean()
-    return loss + matcher.penalty(texts, facts)
+def _parts(settings: Iterable[Setting], rng: random.Random) -> Iterator[Part]:
+    """Settings with at most `_MESSAGES` of their messages."""
+    for setting in settings:
+        messages = rng.sample(setting.messages, len(setting.messages))
+        count = math.ceil(len(messages) / _MESSAGES)
+        for number in range(count):
+            yield setting.facts, messages[number::count]
 
 
-def _book_loss(matcher: Matcher, book: Sequence[Entry], batch: Sequence[tuple[str, int]], same: Tensor) -> Tensor:
-    right = torch.tensor([place for _, place in batch])
-    logits = matcher([question for question, _ in batch], [entry.fact for entry in book])
-    left_out = same[right].clone()
-    left_out[torch.arange(len(batch)), right] = False
-    return torch.nn.functional.cross_entropy(logits.masked_fill(left_out, _OUT), right)
+def _loss(
+    reader: Reader, parts: Sequence[Part], pool: Sequence[Fact], rng: random.Random, teacher: Reader | None
+) -> Tensor:
+    groups: list[Group] = []
+    asked: list[Tensor] = []
+    for facts, messages in parts:
+        chosen = _by_chance(facts, pool, rng)
+        groups.append(([put_by_chance(fact, rng) for fact, _ in chosen], [text for text, _ in messages]))
+        asked.append(torch.tensor([[place in meant for _, place in chosen] for _, meant in messages]))
+    logits = reader(groups)
+    loss = torch.cat([_of_group(*pair) for pair in zip(logits, asked, strict=True)]).mean()
+    if teacher is None:
+        return loss
+    with torch.no_grad():
+        taught = teacher(groups)
+    return 0.5 * loss + torch.cat([_as_taught(*pair) for pair in zip(logits, taught, strict=True)]).mean()
+
+
+def _by_chance(facts: Sequence[Fact], pool: Sequence[Fact], rng: random.Random) -> list[tuple[Fact, int]]:
+    """Facts with their places; some left out, strange ones (-1) among them, in any order."""
+    chosen = list(zip(facts, range(len(facts)), strict=True))
+    if rng.random() < 0.5 and len(chosen) > 3:
+        chosen = [one for one in chosen if rng.random() > 0.15] or chosen
+    if rng.random() < 0.3:
+        chosen += [(fact, -1) for fact in rng.sample(pool, rng.randint(1, 3))]
+    rng.shuffle(chosen)
+    return chosen
+
+
+def _of_group(logits: Tensor, asked: Tensor) -> Tensor:
+    """(messages,) from logits of (messages, facts + 1)."""
+    facts, none = logits[:, :-1], logits[:, -1]
+    each = functional.binary_cross_entropy_with_logits(facts - none[:, None], asked.float(), reduction="none").sum(1)
+    right = torch.where(asked.any(1), torch.logsumexp(facts.masked_fill(~asked, _OUT), 1), none)
+    return torch.logsumexp(logits, 1) - right + 0.5 * each
+
+
+def _as_taught(logits: Tensor, taught: Tensor) -> Tensor:
+    """(messages,) the same losses, with a teacher's probabilities for what is right."""
+    own, their = (each[:, :-1] - each[:, -1:] for each in (logits, taught))
+    each = functional.binary_cross_entropy_with_logits(own, torch.sigmoid(their), reduction="none").sum(1)
+    return 0.5 * each - (taught.softmax(1) * logits.log_softmax(1)).sum(1)
+
+
+def pretrain(small: Small, texts: Sequence[str], wanted: Tensor, rate: float = 4e-4, seed: int = 0) -> None:
+    """One epoch in which it learns the sentence model's vectors, (N, D), and their cosines."""
+    order = random.Random(seed).sample(range(len(texts)), len(texts))
+    optimizer = torch.optim.AdamW(small.parameters(), rate, weight_decay=0.01)
+    steps = len(order) // _PRETRAINED
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=0.1)
+    for number in range(steps):
+        places = order[number * _PRETRAINED : (number + 1) * _PRETRAINED]
+        own, their = small.vectors([texts[place] for place in places]), wanted[places]
+        loss = (1 - (own * their).sum(1)).mean() + 2 * ((own @ own.T - their @ their.T) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()

@@ -1,53 +1,53 @@
-"""Reading by sentence vectors, from the model of `mocktools.minilm`, where that is installed.
+"""The joint reader with a sentence model, where the wheel of `mocktools.minilm` is installed.
 
-The model's vectors are compared by a small head (`reading/sentences.npz`, made by `benchmarks/fit_reader.py`). It was
-trained on questions and the facts they ask for: logit = scale * (q . f + Aq . Sf). `load_similarity` gives None where
-the model is not installed: readers then work without it. Same texts, same logits.
+The model's weights and what was learnt beside them (`reading/dense.npz`, made by `benchmarks/fit_reader.py`): the
+product of two narrow matrices is added to each weight of its upper layers (LoRA: Hu et al. 2021, section 4.1).
+`load_similarity` gives None where the model is not installed. Same texts, same logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mocktrial.envs.users.reading.joint import Joint, normed
 from mocktrial.mocktools.minilm import Encoder, load_encoder
 
 if TYPE_CHECKING:
-    from mocktrial.mocktools.minilm import Matrix
+    from mocktrial.envs.users.reading.joint import Matrix
 
-_HEAD = Path(__file__).parent / "reading/sentences.npz"
-
-
-class MiniLM:
-    """Implements `interpret.Similarity`. D = 384."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        import numpy as np
-
-        self._encoder = encoder
-        with np.load(_HEAD) as head:
-            mixing = head["asking"].astype(np.float32).T @ head["saying"].astype(np.float32)
-            self._mixing: Matrix = (np.eye(len(mixing), dtype=np.float32) + mixing) * head["scale"]  # (D, D)
-            self.none = float(head["none"])
-        self._fact = lru_cache(maxsize=4096)(self._fact_vector)
-
-    def scores(self, questions: Sequence[str], facts: Sequence[tuple[str, ...]]) -> list[list[float]]:
-        """(questions, facts) logits, of questions with their marks and facts put in several ways."""
-        known = [self._fact(texts) for texts in facts]
-        return [[round(float(self._encoder.vector(asked) @ fact), 4) for fact in known] for asked in questions]
-
-    def _fact_vector(self, texts: tuple[str, ...]) -> Matrix:
-        """(D,) of the mean of a fact's texts, ready to be compared."""
-        import numpy as np
-
-        total = np.sum([self._encoder.vector(text) for text in texts], axis=0)
-        ready: Matrix = self._mixing @ (total / np.linalg.norm(total))
-        return ready
+_FILE = Path(__file__).parent / "reading/dense.npz"
+_LAYERS, _SEPARATE = 6, 3
+_HEAD = ("asking", "saying", "scale", "none", "none_b")
 
 
-def load_similarity() -> MiniLM | None:
-    """The model, or None where it is not installed. Loaded once (0.1 s, 90 MB)."""
+@lru_cache(maxsize=1)
+def load_similarity() -> Joint | None:
+    """The reader, or None where the model is not installed. Loaded once (0.2 s, 130 MB)."""
     encoder = load_encoder()
-    return MiniLM(encoder) if encoder else None
+    return _joint(encoder) if encoder else None
+
+
+def _joint(encoder: Encoder) -> Joint:
+    import numpy as np
+
+    with np.load(_FILE) as kept:
+        learnt = {name: kept[name].astype(np.float32) for name in kept.files}
+    base = encoder.weights
+
+    def embed(text: str) -> Matrix:
+        ids = encoder.ids(text)
+        x = base["embeddings.word_embeddings.weight"][ids] + base["embeddings.position_embeddings.weight"][: len(ids)]
+        return normed(x + base["embeddings.token_type_embeddings.weight"][0], base, "embeddings.LayerNorm")
+
+    layers = [_layer(f"encoder.layer.{number}.", base, learnt) for number in range(_LAYERS)]
+    return Joint(layers, _SEPARATE, embed, {name: learnt[name] for name in _HEAD})
+
+
+def _layer(prefix: str, base: Mapping[str, Matrix], learnt: Mapping[str, Matrix]) -> dict[str, Matrix]:
+    """A layer's weights by their names in it, with what was learnt added."""
+    own = {name: weight for name, weight in base.items() if name.startswith(prefix)}
+    own |= {name: own[name] + learnt[f"{name}.out"] @ learnt[f"{name}.in"] for name in own if f"{name}.in" in learnt}
+    return {name.removeprefix(prefix): weight for name, weight in own.items()}

@@ -1,9 +1,9 @@
 """Reading an agent's message: which facts does it ask for, does it propose something to confirm?
 
-Clauses that ask (`reading.acts`) are compared with each fact by words (`reading.match`) and by meaning
-(`reading.vectors`); a weighted sum of the evidence decides (`reading.weights`). Deterministic; with a sentence model
-(`dense.load_similarity`) it understands more wordings. Ids only come out of here; what is released, and what is asked
-back, is decided by the user's rule.
+Parts that may ask (`reading.acts`) are compared with each fact by words (`reading.match`), and the whole message is
+read beside all facts by a small transformer (`reading.joint`): the one that ships, or one of the sentence model where
+that is given (`dense`). A weighted sum decides (`reading.weights`). Deterministic. Ids only come out of here; what is
+released, and what is asked back, is decided by the user's rule.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from typing import Protocol
 from mocktrial.envs.task import Fact
 from mocktrial.envs.users.asking import named
 from mocktrial.envs.users.reading.acts import Parsed, parse
-from mocktrial.envs.users.reading.facts import profile_of, texts_of, vector_of
-from mocktrial.envs.users.reading.lexicon import pattern
-from mocktrial.envs.users.reading.likeness import Source
+from mocktrial.envs.users.reading.facts import profile_of, put
+from mocktrial.envs.users.reading.lexicon import grammar, pattern
 from mocktrial.envs.users.reading.match import compare, done_by_others
-from mocktrial.envs.users.reading.segments import Segment, around, segments
-from mocktrial.envs.users.reading.vectors import load_vectors, nearness
-from mocktrial.envs.users.reading.weights import candidates, chosen, clear, load_weights, probabilities
+from mocktrial.envs.users.reading.segments import Segment, segments
+from mocktrial.envs.users.reading.shipped import load_shipped
+from mocktrial.envs.users.reading.weights import by_words, candidates, load_weights, probabilities
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import fold
 
@@ -42,12 +41,10 @@ class Reading(Frozen):
 
 
 class Similarity(Protocol):
-    """How near questions are to facts in meaning, by a sentence model. `none`: what asks for no fact comes to."""
+    """A joint reader (`reading.joint`)."""
 
-    none: float
-
-    def scores(self, questions: Sequence[str], facts: Sequence[tuple[str, ...]]) -> list[list[float]]:
-        """(questions, facts) logits; a fact is put in several ways."""
+    def scores(self, message: str, facts: tuple[str, ...]) -> list[float]:
+        """A logit for each fact, put in words, that the message asks for it."""
 
 
 def interpret(message: str, facts: Sequence[Fact], similarity: Similarity | None = None) -> Reading:
@@ -56,7 +53,7 @@ def interpret(message: str, facts: Sequence[Fact], similarity: Similarity | None
     if own and not rest:
         return Reading(facts=own, asks=True)
     parsed = parse(rest)
-    found = _meant(parsed, facts, similarity)
+    found = _meant(rest, parsed, facts, similarity)
     meant = {fact.id for place, fact in enumerate(facts) if place in found.meant or fact.id in own}
     unsure = {fact.id for place, fact in enumerate(facts) if place in found.unsure} - set(own)
     return Reading(
@@ -98,47 +95,56 @@ class _Found:
         return (self.meant | self.maybe) - self.sure
 
 
-def _meant(parsed: Parsed, facts: Sequence[Fact], similarity: Similarity | None) -> _Found:
+def _meant(message: str, parsed: Parsed, facts: Sequence[Fact], similarity: Similarity | None) -> _Found:
+    """Read the message whole and, where it asks several things, each by itself, whose likeliest fact is meant."""
+    text, parts = searched(message, parsed, facts)
+    if not parts or not facts:
+        return _Found()
+    weights = load_weights("dense" if similarity else "lexical")
+    likely = _likely(text, parts, facts, similarity)
+    single = [part for part in parts if part.clause.asks and part.single]
+    each = [_likely(f"{part.text}?", [part], facts, similarity) for part in single] if len(single) > 1 else []
+    maybe = {place for own in (each or [likely] if single else []) for place in candidates(own, weights)}
+    for own in each:
+        best = own.index(max(own))
+        likely[best] = max(likely[best], own[best])
+    said = {place for part in parts for place, fact in enumerate(facts) if fact.id in named(part.text, facts)}
+    meant = {place for place, chance in enumerate(likely) if chance >= weights.threshold}
+    if not each and meant & said:
+        meant &= said
+    if len(single) == 1 and not grammar("several").search(single[0].text):  # "both dates" are several
+        meant &= {likely.index(max(likely))}
+    doubted = {place for place in meant for part in parts if done_by_others(part, profile_of(facts[place]))}
+    return _Found(meant, {place for place in meant if place in said or likely[place] >= weights.sure} - doubted, maybe)
+
+
+def _likely(text: str, parts: Sequence[Segment], facts: Sequence[Fact], similarity: Similarity | None) -> list[float]:
+    """Of each fact, the probability that a text with these parts asks for it."""
     profiles = [profile_of(fact) for fact in facts]
-    lexical = load_weights("lexical")
-    found = _Found()
-    for clause in parsed.clauses if facts else ():
-        parts = segments(clause)
-        for segment in parts:
-            if _pries(segment, facts):
-                continue
-            by_words = _by_vectors(segment, facts)
-            evidence, weights = compare(segment, profiles, [by_words]), lexical
-            if similarity and not clear(evidence, lexical, clause.asks):
-                sources = [by_words, _by_sentences(segment, facts, similarity)]
-                evidence, weights = compare(segment, profiles, sources), load_weights("dense")
-            likely = probabilities(evidence, weights)
-            places = list(chosen(segment, evidence, profiles, weights))
-            found.meant.update(places)
-            said = named(segment.text, facts)
-            found.sure.update(
-                place
-                for place in places
-                if facts[place].id in said
-                or (likely[place] >= weights.sure and not done_by_others(segment, profiles[place]))
-            )
-            if clause.asks and (len(parts) == 1 or segment is not parts[0]):
-                found.maybe.update(candidates(likely, weights))
-    return found
+    words = by_words([compare(part, profiles) for part in parts], len(facts), load_weights("words"))
+    joint = (similarity or load_shipped()).scores(text, tuple(put(fact) for fact in facts))
+    return probabilities(words, joint, load_weights("dense" if similarity else "lexical"))
+
+
+def searched(message: str, parsed: Parsed, facts: Sequence[Fact]) -> tuple[str, list[Segment]]:
+    """What of a message is compared with the facts: its text, and its parts.
+
+    Not what pries or says that something is not needed; nothing of one that asks for a yes only.
+    """
+    if parsed.proposes and not any(clause.asks for clause in parsed.clauses):
+        return "", []
+    found = [part for clause in parsed.clauses for part in segments(clause)]
+    kept = [part for part in found if not _pries(part, facts) and not _spares(part)]
+    if len(kept) < len(found):
+        return ". ".join(dict.fromkeys(part.clause.text for part in kept)), kept
+    return message, kept
+
+
+def _spares(segment: Segment) -> bool:
+    return segment.clause.mode == "stated" and pattern("needless").search(segment.clause.text) is not None
 
 
 def _pries(segment: Segment, facts: Sequence[Fact]) -> bool:
     """Whether it is about what stands behind the conversation, and no fact's label is."""
     prying = pattern("prying")
     return bool(prying.search(segment.text)) and not any(prying.search(fold(fact.label)) for fact in facts)
-
-
-def _by_vectors(segment: Segment, facts: Sequence[Fact]) -> Source:
-    known = [vector_of(fact) for fact in facts]
-    return Source("words", nearness(segment.text, known), nearness(around(segment), known), load_vectors().none)
-
-
-def _by_sentences(segment: Segment, facts: Sequence[Fact], similarity: Similarity) -> Source:
-    texts = [texts_of(fact) for fact in facts]
-    alone, whole = similarity.scores([f"{segment.text}?", f"{around(segment)}?"], texts)
-    return Source("sentences", alone, whole, similarity.none)

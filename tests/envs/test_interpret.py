@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,12 +110,10 @@ def test_a_choice_asks_for_what_it_offers() -> None:
 
 
 class Always:
-    """A sentence model to which everything is the first fact."""
+    """A joint reader to which everything is the first fact."""
 
-    none = 0.0
-
-    def scores(self, questions: Sequence[str], facts: Sequence[tuple[str, ...]]) -> list[list[float]]:
-        return [[12.0, *[-12.0] * (len(facts) - 1)] for _ in questions]
+    def scores(self, message: str, facts: tuple[str, ...]) -> list[float]:
+        return [12.0, *[-12.0] * (len(facts) - 1)]
 
 
 @pytest.mark.parametrize(

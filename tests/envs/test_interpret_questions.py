@@ -66,9 +66,10 @@ def test_keys_of_somebody_else_are_passed_over(tmp_path: Path) -> None:
     assert read_questions(write(tmp_path / "q.jsonl", strange))[0].asked == ("a",)
 
 
-def test_questions_kept_apart_are_read_no_worse_than_before() -> None:
-    """A floor, not a mark: oblique and misspelt questions of domains that the reader was not written for."""
-    rows = read_questions(Path(__file__).parents[1] / "data" / "questions_apart.jsonl")
+@pytest.mark.parametrize(("name", "precision", "recall"), [("sealed", 0.94, 0.68), ("other", 0.89, 0.61)])
+def test_questions_of_other_hands_are_read_no_worse_than_before(name: str, precision: float, recall: float) -> None:
+    """A floor, not a mark: oblique questions of domains that the joint reader was not trained on."""
+    rows = read_questions(Path(__file__).parents[1] / "data" / f"questions_{name}.jsonl")
     figures = evaluate_questions(rows, interpret)
-    assert figures.precision >= 0.88
-    assert figures.recall >= 0.47
+    assert figures.precision >= precision
+    assert figures.recall >= recall

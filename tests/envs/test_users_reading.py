@@ -1,12 +1,8 @@
-"""Parts of the reader: word vectors, how a fact stands among others, and how a message is cut up."""
+"""Parts of the reader: how evidence is weighed, and how a message is cut up."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mocktrial.envs.task import Fact
 from mocktrial.envs.users.interpret import interpret
@@ -14,46 +10,7 @@ from mocktrial.envs.users.reading import lexicon
 from mocktrial.envs.users.reading.acts import parse
 from mocktrial.envs.users.reading.clauses import sentences
 from mocktrial.envs.users.reading.facts import written_out
-from mocktrial.envs.users.reading.likeness import Source, likeness
-from mocktrial.envs.users.reading.match import Evidence
-from mocktrial.envs.users.reading.vectors import answer, load_vectors, nearness, question
-from mocktrial.envs.users.reading.weights import Weights, candidates, clear, load_weights, probabilities
-
-LEXICAL = {"evidence": 0.0, "yesno": 0.0, "offer": 0.0, "stated": 0.0, "kind_fails": 0.0, "kind_fits": 1.0}
-
-
-def test_words_that_share_no_letter_may_be_near() -> None:
-    facts = [answer((("physician", 1.0),)), answer((("vehicle", 1.0),))]
-    doctor, car = nearness("which doctor", facts), nearness("what car is it", facts)
-    assert doctor[0] > doctor[1]
-    assert car[1] > car[0]
-
-
-def test_a_text_without_known_words_is_near_to_nothing() -> None:
-    assert question("zzxq 12 ?") == ()
-    assert nearness("zzxq", [answer((("physician", 1.0),))]) == [0]
-    assert nearness("which doctor", [answer((("", 1.0),))]) == [0]
-
-
-@given(st.text(max_size=60))
-def test_a_question_has_length_one_or_nothing(text: str) -> None:
-    vector = question(text)
-    assert not vector or math.isclose(sum(value * value for value in vector), 1.0, rel_tol=1e-9)
-
-
-def test_every_word_has_a_whole_vector() -> None:
-    table = load_vectors()
-    assert len(table.mixing) == len(table.mixing[0]) == len(question("which doctor"))
-    assert all(len(line.split()) == 3 for line in table.lines.values())
-
-
-@given(st.lists(st.floats(-30, 30), min_size=1, max_size=6), st.floats(-10, 10))
-def test_shares_are_probabilities(scores: list[float], none: float) -> None:
-    source = Source("words", scores, scores, none)
-    found = [dict(likeness(source, own, LEXICAL)) for own in range(len(scores))]
-    assert sum(one["words_share"] for one in found) <= 1.0 + 1e-9
-    assert math.isclose(sum(one["words_likeliest"] for one in found), 1.0, rel_tol=1e-6)
-    assert any(one["words_first"] for one in found) or len(scores) == 1
+from mocktrial.envs.users.reading.weights import Weights, beside, by_words, candidates, load_weights, probabilities
 
 
 @pytest.mark.parametrize("reader", ["lexical", "dense"])
@@ -63,23 +20,26 @@ def test_the_limits_are_in_order(reader: str) -> None:
 
 
 def test_candidates_are_named_only_where_none_is_beyond_doubt() -> None:
-    weights = Weights(0.6, 0.3, 0.85, 0.1, {"evidence": 1.0})
+    weights = Weights({}, threshold=0.6, sure=0.85, maybe=0.1)
     assert candidates([0.9, 0.5], weights) == []
     assert candidates([0.4, 0.02, 0.7], weights) == [2, 0]
     assert candidates([0.05, 0.02], weights) == []
     assert candidates([], weights) == []
 
 
-def test_words_alone_settle_a_statement_that_is_near_no_fact_and_a_question_that_is_near_one() -> None:
-    weights = Weights(0.6, 0.3, 0.85, 0.1, {"evidence": 1.0})
-    far, open_, near = ([Evidence({"evidence": logit}, frozenset())] for logit in (-5.0, 0.0, 5.0))
-    assert [clear(found, weights, asks=False) for found in (far, open_, near)] == [True, False, True]
-    assert [clear(found, weights) for found in (far, open_, near)] == [False, False, True]
+def test_of_the_parts_of_a_message_the_likeliest_counts() -> None:
+    weights = Weights({"evidence": 2.0})
+    parts = [[{"evidence": 1.0}, {"evidence": -1.0}], [{"evidence": 0.5, "strange": 9.0}, {"evidence": 0.0}]]
+    assert by_words(parts, 2, weights) == [2.0, 0.0]
+    assert by_words([], 1, weights)[0] < -5
 
 
-def test_a_feature_without_a_weight_counts_nothing() -> None:
-    evidence = [Evidence({"evidence": 0.0, "strange": 9.0}, frozenset())]
-    assert probabilities(evidence, Weights(0.6, 0.3, 0.85, 0.1, {"evidence": 1.0})) == [0.5]
+def test_a_fact_is_weighed_beside_the_others() -> None:
+    first, second = beside([1.0, 3.0], [99.0, 0.0])
+    assert (first["words"], first["words_lead"], first["joint"], first["joint_lead"]) == (1.0, -2.0, 10.0, 10.0)
+    assert (second["words_lead"], second["joint_lead"]) == (2.0, -10.0)
+    assert first["joint_share"] + second["joint_share"] == pytest.approx(1, abs=1e-3)
+    assert probabilities([1.0, 3.0], [0.0, 0.0], Weights({"words_lead": 1.0}))[1] == pytest.approx(0.881, abs=1e-3)
 
 
 def test_a_line_of_the_grammar_may_use_an_earlier_one() -> None:

@@ -1,4 +1,4 @@
-"""A task's facts as the reader sees them: profiles for words, vectors for meaning, texts for a sentence model."""
+"""A task's facts as the reader sees them: profiles for words, texts for a joint reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import lru_cache
 from mocktrial.envs.task import Fact
 from mocktrial.envs.users.reading import lexicon
 from mocktrial.envs.users.reading.profile import Profile, profile
-from mocktrial.envs.users.reading.vectors import ABOUT, LABEL, VALUE, Vector, answer
 
 _JOINT = re.compile(r"_+|(?<=[a-z])(?=[A-Z])")  # no_of_pieces, pickUpTime
 
@@ -36,20 +35,8 @@ def profile_of(fact: Fact) -> Profile:
     return profile(fact.id, written_out(fact.label), fact.description, spoken(fact), (fact.question, *fact.aliases))
 
 
-def vector_of(fact: Fact) -> Vector:
-    return answer(worded(fact))
-
-
-def worded(fact: Fact) -> tuple[tuple[str, float], ...]:
-    """The texts of a fact, and how much the words of each count."""
-    more = " ".join((fact.description, fact.question, *fact.aliases))
-    return (written_out(fact.label), LABEL), (more, ABOUT), (spoken(fact), VALUE)
-
-
-def texts_of(fact: Fact) -> tuple[str, ...]:
-    """Ways to put a fact, of which a sentence model takes the mean."""
-    label, about, value = written_out(fact.label), fact.description, spoken(fact)
-    explained = f"{label}: {about}" if about else label
-    told = f"{label} ({about}): {value}" if about else f"{label}: {value}"
-    own = " ".join((fact.question, *fact.aliases)).strip()
-    return (label, explained, told, *((own,) if own else ()))
+def put(fact: Fact, *, about: bool = True, value: bool = True) -> str:
+    """A fact as a text: "label (what it is): value"."""
+    more = "; ".join(text for text in (fact.description, *fact.aliases) if text)
+    named = f"{written_out(fact.label)} ({more})" if about and more else written_out(fact.label)
+    return f"{named}: {spoken(fact)}" if value else named

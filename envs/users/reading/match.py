@@ -1,7 +1,7 @@
 """Evidence that a clause asks for a fact: words they share, the kind of answer, and what other facts could explain.
 
-Features only; `weights` weighs them. A word that several facts share tells them apart less. What the words mean beyond
-the lexicon is in `likeness`.
+Features only; `weights` weighs them. A word that several facts share tells them apart less. What words mean beyond the
+lexicon is the joint reader's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from mocktrial.envs.users.reading import lexicon
 from mocktrial.envs.users.reading.kinds import fits, never
@@ -24,7 +25,6 @@ from mocktrial.envs.users.reading.labels import (
     other_word,
 )
 from mocktrial.envs.users.reading.lexicon import grammar
-from mocktrial.envs.users.reading.likeness import Source, likeness
 from mocktrial.envs.users.reading.manner import by_mode
 from mocktrial.envs.users.reading.profile import Profile
 from mocktrial.envs.users.reading.segments import Segment
@@ -34,12 +34,7 @@ _SAME = 0.8  # nearness of two forms of a word
 _NARROW = frozenset(("time", "email", "phone", "money", "code"))  # kinds that few facts are of
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Features of a segment for one fact, and the places of the segment's words that speak for it."""
-
-    features: Mapping[str, float]
-    places: frozenset[int]
+Evidence: TypeAlias = Mapping[str, float]  # features of a segment for one fact, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +52,10 @@ class _Matched:
         return sum(fit > 0 for fit in self.kinds)
 
 
-def compare(segment: Segment, facts: Sequence[Profile], sources: Sequence[Source]) -> list[Evidence]:
+def compare(segment: Segment, facts: Sequence[Profile]) -> list[Evidence]:
     """Evidence of a segment for each fact, in order."""
     matched = _match(segment, facts)
-    found = []
-    for own, fact in enumerate(facts):
-        features = _features(segment, fact, matched, own)
-        for source in sources:
-            features.update(list(likeness(source, own, features)))
-        places = [
-            place
-            for place, value in enumerate(matched.nearness[own])
-            if value >= SPEAKS and segment.words[place].weight >= SAYING
-        ]
-        found.append(Evidence(features, frozenset(places)))
-    return found
+    return [_features(segment, fact, matched, own) for own, fact in enumerate(facts)]
 
 
 def done_by_others(segment: Segment, fact: Profile) -> bool:

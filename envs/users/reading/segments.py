@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mocktrial.envs.users.reading.acts import Clause
@@ -21,6 +21,7 @@ class Segment:
     context: tuple[Word, ...]
     wants: frozenset[str]
     focus: str
+    single: bool = True  # it lists nothing further
 
 
 _JOINT = re.compile(
@@ -48,7 +49,7 @@ def segments(clause: Clause) -> tuple[Segment, ...]:
             wants = first if not named else frozenset()
             segment = Segment(clause, part, segment.words, segment.context, wants, "")
         out.append(segment)
-    return (whole, *out)
+    return (replace(whole, single=False), *out)
 
 
 def around(segment: Segment) -> str:
