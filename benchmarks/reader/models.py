@@ -9,6 +9,7 @@ Shapes: T tokens of all texts together, D = 384, H = 12 heads.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
@@ -45,7 +46,7 @@ def encoder() -> Encoder:
     return found
 
 
-class Reader(nn.Module):
+class Reader(nn.Module, ABC):
     """separate: how many of the first layers see one text only."""
 
     drop = 0.1
@@ -59,17 +60,17 @@ class Reader(nn.Module):
         self.none = nn.Parameter(torch.zeros(D))
         self.none_b = nn.Parameter(torch.tensor(5.0))
 
+    @abstractmethod
     def layers(self) -> list[Layer]:
         """Weights of each layer, by the names that BERT gives them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rates(self, rate: float) -> list[dict[str, object]]:
         """Parameters with their rates, for an optimizer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
         """(T, D) before the layers, and how many tokens each text has."""
-        raise NotImplementedError
 
     def forward(self, groups: Sequence[Group], layers: Sequence[Layer] | None = None) -> list[Tensor]:
         """Of each group the logits, (messages, facts + 1); the last is that of asking for nothing."""
