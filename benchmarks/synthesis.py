@@ -3,7 +3,8 @@
     python benchmarks/synthesis.py [--worlds 4] [--per-world 100]
 
 CPU seconds of one process. A Python that was compiled without profile-guided optimisation takes a fifth longer. On a
-machine shared with others the same work takes up to three times as long: compare runs of one hour only. SynthAgent's figure is that of its paper (arXiv 2601.22511), which proves nothing.
+machine shared with others the same work takes up to three times as long: compare runs of one hour only.
+SynthAgent's figure is that of its paper (arXiv 2601.22511), which proves nothing.
 """
 
 from __future__ import annotations
