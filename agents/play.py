@@ -1,4 +1,4 @@
-"""One agent, many episodes: binds an agent and compiled worlds to the runner's `play_one`."""
+"""One agent, many episodes: binds an agent and compiled worlds to the runner's `play_one`, and that to a ledger."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ def player(
     return play_one
 
 
+def playing(
+    agent: Agent, images: Mapping[str, WorldImage], limits: Limits, *,
+    judge: Judge | None = None, user: User | None = None, user_seed: int = 0,
+    recorded: Recorded = nothing_recorded, tracing: Tracing | None = None,
+) -> PlayOne:  # fmt: skip
+    """`player`, with what a gateway between agent and endpoint `recorded`, and spans of episodes and tool calls."""
+    kind = tracing.world if tracing else World
+    play_one = named(player(agent, images, limits, judge=judge, user=user, user_seed=user_seed, kind=kind), recorded)
+    return tracing.played(play_one, agent.name) if tracing else play_one
+
+
 async def run_agent(
     agent: Agent,
     tasks: Sequence[Task],
@@ -68,24 +79,49 @@ async def run_agent(
     tracing: Tracing | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Play `tasks` into the ledger of the run in `folder`, or at that place, which is made or gone on with.
+    """Play `tasks` with `agent` into the ledger of a run.
 
-    user_seed: of the user's choice of words. deadline: seconds of wall time for an episode. recorded: what a gateway
-    between agent and endpoint saw. tracing: leaves spans of episodes and tool calls.
-    Raises `UsageError` when the folder holds a run with another config or another runner is at work in it, and when
-    a task has judge criteria and there is no judge. The judge's pin and the user's name belong into `config`.
+    user_seed: of the user's choice of words. recorded, tracing: as `playing` has them. The rest: as `record`.
+    Raises `UsageError` also when a task has judge criteria and there is no judge. The judge's pin and the user's name
+    belong into `config`.
     """
     require_judge(tasks, judge)
+    play_one = playing(
+        agent, images, limits or Limits(),
+        judge=judge, user=user, user_seed=user_seed, recorded=recorded, tracing=tracing,
+    )  # fmt: skip
+    return await record(
+        play_one, agent.name, tasks, folder,
+        config=config, trials=trials, concurrency=concurrency, limits=limits, user_seed=user_seed, deadline=deadline,
+        on_progress=on_progress,
+    )  # fmt: skip
+
+
+async def record(
+    play_one: PlayOne,
+    agent: str,
+    tasks: Sequence[Task],
+    folder: Path | RunPlace,
+    *,
+    config: Mapping[str, Any],
+    trials: int = 1,
+    concurrency: int = 16,
+    limits: Limits | None = None,
+    user_seed: int = 0,
+    deadline: float | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Write what `play_one` plays into the ledger of the run in `folder`, or at that place, made or gone on with.
+
+    deadline: seconds of wall time for an episode.
+    Raises `UsageError` when the folder holds a run with another config or another runner is at work in it.
+    """
     limits = limits or Limits()
     fingerprint = {**config, "limits": limits.model_dump(), "grader": grader_hash(), "user_seed": user_seed}
-    kind = tracing.world if tracing else World
-    play_one = named(player(agent, images, limits, judge=judge, user=user, user_seed=user_seed, kind=kind), recorded)
-    if tracing:
-        play_one = tracing.played(play_one, agent.name)
     place = RunPlace.named(folder)
     with Ledger.open(place.ledger, fingerprint, run=place.run) as ledger:
         return await run(
             tasks, trials, play_one, ledger,
-            agent=agent.name, concurrency=concurrency, deadline=deadline, on_progress=on_progress,
+            agent=agent, concurrency=concurrency, deadline=deadline, on_progress=on_progress,
             logs=place.folder / "logs",
         )  # fmt: skip

@@ -2,9 +2,9 @@
 
     python benchmarks/fit_reader.py --kept FOLDER --write
 
-Stages, some twenty minutes of one core: the joint reader beside the sentence model; the small one that ships, which
-first learns the sentence model's vectors; the weights of what words say; and those that join the two. The joint readers
-are kept in the folder and taken from there the next time. They and the words' weights are fitted on FITTED and the
+Stages, some hour of one core: the joint reader beside the sentence model; the small one that ships, which first learns
+the sentence model's vectors; the weights of what words say; and those that join the two. The joint readers are kept in
+the folder and taken from there the next time. They and the words' weights are fitted on `reader/questions` and the
 phrasebook, the weights that join them on JOINED, which others wrote or in another manner. For each file of JOINED the
 figures are printed with weights from the other files.
 """
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from reader.data import Setting, grouped, read_phrasebook, read_rows, settings
+from reader.data import Setting, grouped, read_hands, read_phrasebook, read_rows, settings
 from reader.export import write_large, write_small, write_weights
 from reader.models import Large, Reader, Small, encoder
 from reader.training import pretrain, train
@@ -30,10 +30,9 @@ from mocktrial.envs.users.reading.facts import put
 from mocktrial.envs.users.reading.shipped import load_shipped
 from mocktrial.envs.users.reading.weights import Weights
 
-FITTED = "questions_fit"
-JOINED = ("questions_other", "questions_held", "questions_apart", "questions_sealed")
+JOINED = ("questions_other", "questions_held", "questions_apart", "questions_sealed", "questions_strangers")
 # threshold, sure and maybe (envs/users/reading/weights.py): chosen on JOINED and on conversations of the certificate
-LIMITS = {"lexical": (0.78, 0.97, 0.17), "dense": (0.76, 0.97, 0.17)}
+LIMITS = {"lexical": (0.66, 0.95, 0.17), "dense": (0.66, 0.96, 0.17)}
 _SAMPLE = 300  # texts that show which inner units matter
 
 
@@ -43,6 +42,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="replace the files of envs/users/reading")
     given = parser.parse_args()
     given.kept.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # sums in one order wherever it runs
     large, small = Large(), _small()
     _kept(given.kept / "large.pt", large, lambda: _train_large(large))
     _kept(given.kept / "small.pt", small, lambda: _train_small(small, large))
@@ -63,7 +63,7 @@ def _kept(path: Path, reader: Reader, fit: Callable[[], None]) -> None:
 
 def _weigh() -> dict[str, Weights]:
     """The weights by table, by the joint readers that were just written."""
-    found = {"words": weigh_words(read(read_rows(FITTED)))}
+    found = {"words": weigh_words(read(read_hands()))}
     dense = load_similarity()
     assert dense is not None
     for table, joint in (("lexical", load_shipped()), ("dense", dense)):
@@ -85,7 +85,7 @@ def _weigh() -> dict[str, Weights]:
 
 def _settings() -> Callable[[], Iterable[Setting]]:
     """The rows, each time with the phrasebook in other groups."""
-    known, book, rng = settings(read_rows(FITTED)), read_phrasebook(), random.Random(1)
+    known, book, rng = settings(read_hands()), read_phrasebook(), random.Random(1)
     return lambda: [*known, *grouped(book, rng)]
 
 
@@ -108,7 +108,7 @@ def _small() -> Small:
 
 def _texts() -> list[str]:
     """Every message, fact and entry of the phrasebook, facts in the ways in which they are put."""
-    known = settings(read_rows(FITTED))
+    known = settings(read_hands())
     facts = [fact for setting in known for fact in setting.facts] + [entry.fact for entry in read_phrasebook()]
     messages = [text for setting in known for text, _ in setting.messages]
     messages += [question for entry in read_phrasebook() for question in entry.questions]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.support.postgres import Server, running_server, server_programs
 # Nothing here is timed: a loaded machine is not a failure.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# Ray gives its workers the lowest priority: beside other work they would hardly ever run.
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
 
 NETWORK = Guard()
 NETWORK.watch()

@@ -1,4 +1,11 @@
-"""What the reader is fitted on: settings (facts that stand together, with messages about them) and a phrasebook."""
+"""What the reader is fitted on: settings (facts that stand together, with messages about them) and a phrasebook.
+
+Settings stand in `questions/`, a file a hand, in the form in which they were written; "\\n" in a message ends a line.
+
+    # domain: what the errand is
+    id | label | description or nothing | value
+    > message => ids of the facts that it asks for
+"""
 
 from __future__ import annotations
 
@@ -8,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mocktrial.envs.task import Fact
-from mocktrial.envs.users.questions import Question, read_questions
+from mocktrial.envs.users.questions import Question, QuestionFact, read_questions
 
 FOLDER = Path(__file__).parents[2] / "tests/data"
+HANDS = Path(__file__).parent / "questions"
 PHRASEBOOK = Path(__file__).parent / "phrasebook.txt"
 _GROUP, _ASKED = 6, 2  # entries of the phrasebook that stand together, and questions of each
 
@@ -31,6 +39,24 @@ class Entry:
 
 def read_rows(*names: str) -> list[Question]:
     return [row for name in names for row in read_questions(FOLDER / f"{name}.jsonl")]
+
+
+def read_hands() -> list[Question]:
+    return [row for path in sorted(HANDS.glob("*.txt")) for row in _read_hand(path.read_text(encoding="utf-8"))]
+
+
+def _read_hand(text: str) -> Iterator[Question]:
+    facts: list[QuestionFact] = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            facts = []
+        elif line.startswith("> "):
+            message, _, asked = line.removeprefix("> ").rpartition("=>")
+            ids = tuple(name for part in asked.split(",") if (name := part.strip()))
+            yield Question(facts=tuple(facts), message=message.strip().replace("\\n", "\n"), asked=ids)
+        elif line:
+            name, label, about, value = (part.strip() for part in line.split("|"))
+            facts.append(QuestionFact(id=name, label=label, description=about or None, value=value))
 
 
 def settings(rows: Iterable[Question]) -> list[Setting]:

@@ -2,7 +2,7 @@
 
 The loss of a message is a log-softmax over its facts and "none", and half the sum of each fact's own yes or no. Facts
 are left out, put among others and stripped of description or value by chance, so that a reader learns from what is
-there and not from a setting.
+there and not from a setting. Of some messages two are put into one, which asks for what both ask for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from reader.models import Group, Reader, Small
 _SETTINGS, _MESSAGES = 4, 14  # of a step; messages of a setting
 _PRETRAINED = 64  # texts of a step
 _OUT = -1e9
-Part: TypeAlias = tuple[Sequence[Fact], Sequence[tuple[str, frozenset[int]]]]  # facts, and messages about them
+_JOINED = 0.15  # share of messages that give way to two in one
+_BETWEEN = (" and ", ", and ", " plus ", ", ", "? And ", ". Also, ", " as well as ", " - ")
+Message: TypeAlias = tuple[str, frozenset[int]]  # with the places of the facts that it asks for
+Part: TypeAlias = tuple[Sequence[Fact], Sequence[Message]]
 
 
 def put_by_chance(fact: Fact, rng: random.Random) -> str:
@@ -72,7 +75,24 @@ def _parts(settings: Iterable[Setting], rng: random.Random) -> Iterator[Part]:
         messages = rng.sample(setting.messages, len(setting.messages))
         count = math.ceil(len(messages) / _MESSAGES)
         for number in range(count):
-            yield setting.facts, messages[number::count]
+            yield setting.facts, _some_joined(messages[number::count], rng)
+
+
+def _some_joined(messages: list[Message], rng: random.Random) -> list[Message]:
+    asking = [message for message in messages if message[1]]
+    out = list(messages)
+    for _ in messages if len(asking) > 1 else ():
+        (first, some), (second, others) = rng.sample(asking, 2)
+        if rng.random() < _JOINED and not some & others:
+            text = f"{first.rstrip('?.! ')}{rng.choice(_BETWEEN)}{_within(second)}"
+            out[rng.randrange(len(out))] = text, some | others
+    return out
+
+
+def _within(text: str) -> str:
+    """A sentence as it stands within another."""
+    name = text[:2] in ("I ", "I'") or text[1:2].isupper()
+    return text if name else text[:1].lower() + text[1:]
 
 
 def _loss(

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from mocktrial.envs.users.interpret import searched
+from mocktrial.envs.users.interpret import read_jointly, searched
 from mocktrial.envs.users.questions import Question
 from mocktrial.envs.users.reading.acts import parse
-from mocktrial.envs.users.reading.facts import profile_of, put
+from mocktrial.envs.users.reading.facts import profile_of
 from mocktrial.envs.users.reading.joint import Joint
 from mocktrial.envs.users.reading.match import Evidence, compare
 from mocktrial.envs.users.reading.weights import Weights, beside, by_words, probabilities
@@ -27,7 +27,7 @@ class Read:
 
     asked: NDArray[np.bool_]  # (facts,)
     evidence: list[list[Evidence]]  # (segments, facts)
-    joint: list[float]  # (facts,)
+    joint: list[list[float]]  # (1 + pieces, facts)
 
 
 def read(rows: Iterable[Question], joint: Joint | None = None) -> list[Read]:
@@ -36,7 +36,7 @@ def read(rows: Iterable[Question], joint: Joint | None = None) -> list[Read]:
         facts = tuple(fact.fact() for fact in row.facts)
         text, segments = searched(row.message, parse(row.message), facts)
         profiles = [profile_of(fact) for fact in facts]
-        logits = joint.scores(text, tuple(put(fact) for fact in facts)) if joint and segments else []
+        logits = read_jointly(joint, text, facts) if joint and segments else []
         asked = np.array([fact.id in row.asked for fact in facts])
         found.append(Read(asked, [compare(segment, profiles) for segment in segments], logits))
     return found

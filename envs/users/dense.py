@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _FILE = Path(__file__).parent / "reading/dense.npz"
 _LAYERS, _SEPARATE = 6, 3
-_HEAD = ("asking", "saying", "scale", "none", "none_b")
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +42,7 @@ def _joint(encoder: Encoder) -> Joint:
         return normed(x + base["embeddings.token_type_embeddings.weight"][0], base, "embeddings.LayerNorm")
 
     layers = [_layer(f"encoder.layer.{number}.", base, learnt) for number in range(_LAYERS)]
-    return Joint(layers, _SEPARATE, embed, {name: learnt[name] for name in _HEAD})
+    return Joint(layers, _SEPARATE, embed, learnt)
 
 
 def _layer(prefix: str, base: Mapping[str, Matrix], learnt: Mapping[str, Matrix]) -> dict[str, Matrix]:

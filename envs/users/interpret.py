@@ -20,7 +20,7 @@ from mocktrial.envs.users.reading.acts import Parsed, parse
 from mocktrial.envs.users.reading.facts import profile_of, put
 from mocktrial.envs.users.reading.lexicon import grammar, pattern
 from mocktrial.envs.users.reading.match import compare, done_by_others
-from mocktrial.envs.users.reading.segments import Segment, segments
+from mocktrial.envs.users.reading.segments import Segment, pieces, segments
 from mocktrial.envs.users.reading.shipped import load_shipped
 from mocktrial.envs.users.reading.weights import by_words, candidates, load_weights, probabilities
 from mocktrial.mocktools.spec import Frozen
@@ -110,10 +110,11 @@ def _meant(message: str, parsed: Parsed, facts: Sequence[Fact], similarity: Simi
         likely[best] = max(likely[best], own[best])
     said = {place for part in parts for place, fact in enumerate(facts) if fact.id in named(part.text, facts)}
     meant = {place for place, chance in enumerate(likely) if chance >= weights.threshold}
-    if not each and meant & said:
-        meant &= said
-    if len(single) == 1 and not grammar("several").search(single[0].text):  # "both dates" are several
-        meant &= {likely.index(max(likely))}
+    order = sorted(range(len(facts)), key=lambda place: -likely[place])
+    if len(single) == 1 and not grammar("several").search(single[0].text):
+        meant &= set(order[:1])
+    elif len(single) == 1 and grammar("both").search(single[0].text):  # if one, then the next too
+        meant |= {place for place in order[1:2] if meant and likely[place] >= weights.maybe}
     doubted = {place for place in meant for part in parts if done_by_others(part, profile_of(facts[place]))}
     return _Found(meant, {place for place in meant if place in said or likely[place] >= weights.sure} - doubted, maybe)
 
@@ -122,8 +123,14 @@ def _likely(text: str, parts: Sequence[Segment], facts: Sequence[Fact], similari
     """Of each fact, the probability that a text with these parts asks for it."""
     profiles = [profile_of(fact) for fact in facts]
     words = by_words([compare(part, profiles) for part in parts], len(facts), load_weights("words"))
-    joint = (similarity or load_shipped()).scores(text, tuple(put(fact) for fact in facts))
+    joint = read_jointly(similarity or load_shipped(), text, facts)
     return probabilities(words, joint, load_weights("dense" if similarity else "lexical"))
+
+
+def read_jointly(reader: Similarity, text: str, facts: Sequence[Fact]) -> list[list[float]]:
+    """The reader's logits by fact: of the whole text, then of each piece of it."""
+    known = tuple(put(fact) for fact in facts)
+    return [reader.scores(part, known) for part in (text, *pieces(text))]
 
 
 def searched(message: str, parsed: Parsed, facts: Sequence[Fact]) -> tuple[str, list[Segment]]:

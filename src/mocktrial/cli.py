@@ -7,6 +7,7 @@ it, so that `mocktrial --help` loads neither torch nor the ledger.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -74,6 +75,7 @@ def observed(
 
 def main() -> None:
     """Entry point: turns every foreseen error into one line and an exit code."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # on numpy's small matrices threads of many processes but wait
     try:
         app()
     except MocktrialError as error:

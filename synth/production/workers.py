@@ -2,7 +2,7 @@
 
 `make` is a picklable callable of a number. Processes are spawned, so nothing but `make` reaches them; they
 leave Ctrl-C to the parent and end when it dies, however it dies. On a Ray cluster (`ray`, an extra) units
-are Ray tasks instead. What comes out is the same in every way of running.
+are Ray tasks instead, made again where a node dies. What comes out is the same in every way of running.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
-from mocktrial.envs.cluster import connected
+from mocktrial.envs.cluster import AGAIN, connected, unwrapped
 from mocktrial.mocktools.errors import NoResult
 
 T = TypeVar("T")
@@ -95,12 +95,14 @@ def _work(number: int) -> Any:
 def _on_ray(make: Make[T], first: int, address: str) -> Generator[T, None, None]:
     with connected(address) as cluster:
         shared = cluster.put(make)
-        remote = cluster.remote(_call)
+        remote = cluster.remote(max_retries=AGAIN)(_call)
         ahead = _AHEAD * max(1, int(cluster.cluster_resources().get("CPU", 1)))
         numbers = itertools.count(first)
         waiting = deque(remote.remote(shared, number) for number in itertools.islice(numbers, ahead))
         while True:
-            yield cluster.get(waiting.popleft())
+            with unwrapped(cluster):
+                made = cluster.get(waiting.popleft())
+            yield made
             waiting.append(remote.remote(shared, next(numbers)))
 
 

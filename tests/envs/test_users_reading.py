@@ -10,6 +10,7 @@ from mocktrial.envs.users.reading import lexicon
 from mocktrial.envs.users.reading.acts import parse
 from mocktrial.envs.users.reading.clauses import sentences
 from mocktrial.envs.users.reading.facts import written_out
+from mocktrial.envs.users.reading.segments import pieces
 from mocktrial.envs.users.reading.weights import Weights, beside, by_words, candidates, load_weights, probabilities
 
 
@@ -35,11 +36,25 @@ def test_of_the_parts_of_a_message_the_likeliest_counts() -> None:
 
 
 def test_a_fact_is_weighed_beside_the_others() -> None:
-    first, second = beside([1.0, 3.0], [99.0, 0.0])
+    first, second = beside([1.0, 3.0], [[99.0, 0.0]])
     assert (first["words"], first["words_lead"], first["joint"], first["joint_lead"]) == (1.0, -2.0, 10.0, 10.0)
     assert (second["words_lead"], second["joint_lead"]) == (2.0, -10.0)
     assert first["joint_share"] + second["joint_share"] == pytest.approx(1, abs=1e-3)
-    assert probabilities([1.0, 3.0], [0.0, 0.0], Weights({"words_lead": 1.0}))[1] == pytest.approx(0.881, abs=1e-3)
+    assert probabilities([1.0, 3.0], [[0.0, 0.0]], Weights({"words_lead": 1.0}))[1] == pytest.approx(0.881, abs=1e-3)
+
+
+def test_of_two_things_in_one_sentence_the_plainer_does_not_hide_the_other() -> None:
+    together = [[4.0, 1.0]]
+    assert [fact["piece"] for fact in beside([0.0, 0.0], together)] == [3.0, -3.0]
+    apart = [*together, [4.0, -6.0], [-6.0, 2.0]]
+    assert [fact["piece"] for fact in beside([0.0, 0.0], apart)] == [4.0, 2.0]
+
+
+def test_a_message_is_cut_where_it_lists() -> None:
+    assert pieces("They want your name, a phone number and where to ring. Which day?") == (
+        "They want your name", "a phone number", "where to ring.", "Which day?",
+    )  # fmt: skip
+    assert pieces("Salt and pepper?") == pieces("Which day do you leave?") == ()
 
 
 def test_a_line_of_the_grammar_may_use_an_earlier_one() -> None:

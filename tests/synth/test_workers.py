@@ -54,8 +54,10 @@ def test_a_worker_that_dies_is_named_and_an_error_of_its_own_comes_through() -> 
 @pytest.mark.ray
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed")
 def test_on_ray() -> None:
-    with closing(units_in_order(Make(), 3, 1, ray="local")) as units:
+    with closing(units_in_order(Make(fails=9), 3, 1, ray="local")) as units:
         found = list(itertools.islice(units, 6))
+        with pytest.raises(SpecError, match=r"^number 9 is broken$"):
+            next(units)
     assert [number for number, _ in found] == list(range(3, 9))
     assert os.getpid() not in {process for _, process in found}
     with pytest.raises(UsageError, match="no Ray cluster at 'nowhere'"):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.deskset import save_desk, save_desk_model
+from tests.support.nodes import kill_one
 from tests.support.tiny import one_thread  # noqa: F401
 
 from mocktrial.training.cluster.ray_run import Crew, train_on_ray
@@ -51,20 +49,6 @@ def config_of(place: Path, name: str) -> TrainConfig:
     }
     evaluation = {"every": 3, "tasks": 1, "split": "train", "max_new_tokens": 80, "turns": 8}
     return parse_config({**given, **options, "rollouts": rollouts, "evaluation": evaluation}, "test")
-
-
-def kill_one(kind: str) -> None:
-    """kill -9 the first worker of Ray that is at work as `kind`."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if process.joinpath("cmdline").read_bytes().startswith(f"ray::{kind}".encode()):
-                    os.kill(int(process.name), signal.SIGKILL)
-                    return
-            except OSError:
-                continue
-        time.sleep(0.02)
 
 
 @contextmanager

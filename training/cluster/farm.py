@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from mocktrial.envs.cluster import deaths
 from mocktrial.mocktools.errors import MocktrialError, NoResult
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
-
-
-def deaths(ray: Any) -> tuple[type[Exception], ...]:
-    """What Ray raises where a worker has died: by itself, for want of memory, with its machine."""
-    errors = ray.exceptions
-    return errors.RayActorError, errors.OutOfMemoryError, errors.WorkerCrashedError, errors.NodeDiedError
 
 
 @dataclass(frozen=True)

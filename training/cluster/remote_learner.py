@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from mocktrial.envs.cluster import deaths
 from mocktrial.mocktools.errors import MocktrialError, NoResult
-from mocktrial.training.cluster.farm import deaths
 from mocktrial.training.cluster.ranks import Seat, joined
 from mocktrial.training.cluster.sharded import ShardedEngine
 from mocktrial.training.cluster.weight_files import publish

@@ -36,7 +36,10 @@ class _Known:
 
 
 class Joint:
-    """separate: how many of the first layers see one text only. embed: (T, D) of a text."""
+    """separate: how many of the first layers see one text only. embed: (T, D) of a text.
+
+    head: has asking (A) and saying (S), none (n), none_b (b) and scale.
+    """
 
     def __init__(
         self, layers: Sequence[Layer], separate: int, embed: Callable[[str], Matrix], head: Mapping[str, Matrix]

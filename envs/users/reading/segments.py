@@ -30,6 +30,18 @@ _JOINT = re.compile(
 )
 
 
+_BREAK = re.compile(
+    r"(?<=[.?!])\s+|\s*[,;:]\s+(?:(?:and|or|plus)\s+)?|\s+(?:and|or|&|plus|as well as|along with|together with)\s+",
+    re.IGNORECASE,
+)
+
+
+def pieces(text: str) -> tuple[str, ...]:
+    """The text between commas and conjunctions, where there are several such pieces of two words or more."""
+    found = tuple(part for part in _BREAK.split(text) if len(part.split()) > 1)
+    return found if len(found) > 1 else ()
+
+
 @lru_cache(maxsize=4096)
 def segments(clause: Clause) -> tuple[Segment, ...]:
     """The clause whole and, where it lists several things, each of them; parts of a statement alone say too little."""

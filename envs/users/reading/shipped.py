@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _FILE = Path(__file__).parent / "joint.npz"
 _LAYERS, _SEPARATE = 3, 1
-_HEAD = ("asking", "saying", "scale", "none", "none_b")
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +41,7 @@ def load_shipped() -> Joint:
         x = weights["pieces"][places] @ weights["proj"] + weights["place"][: len(places)]
         return normed(x, weights, "LayerNorm")
 
-    return Joint(layers, _SEPARATE, embed, {name: weights[name] for name in _HEAD})
+    return Joint(layers, _SEPARATE, embed, weights)
 
 
 def _unpacked(name: str, kept: Mapping[str, Matrix]) -> Matrix:

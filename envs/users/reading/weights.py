@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from mocktrial.envs.users.reading.match import Evidence
 
 _NOTHING = -6.0  # a fact's logit where no segment says anything
 _WORDS, _JOINT = 6.0, 10.0  # logits beyond which they say no more
 _OFFERED, _BESIDE = 3, 0.1  # candidates of one question, and the share of the best one's probability they must have
+Logits: TypeAlias = Sequence[Sequence[float]]  # of a joint reader, by fact: of the whole message, then of each piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,19 @@ def by_words(segments: Sequence[Sequence[Evidence]], facts: int, weights: Weight
     return [max((row[place] for row in rows), default=_NOTHING) for place in range(facts)]
 
 
-def probabilities(words: Sequence[float], joint: Sequence[float], weights: Weights) -> list[float]:
+def probabilities(words: Sequence[float], joint: Logits, weights: Weights) -> list[float]:
     """Of each fact, that it is asked for; from logits by words and by a joint reader."""
     return [_probability(features, weights) for features in beside(words, joint)]
 
 
-def beside(words: Sequence[float], joint: Sequence[float]) -> Iterator[dict[str, float]]:
-    """Features of each fact: what both say of it, and of it beside the others."""
+def beside(words: Sequence[float], joint: Logits) -> Iterator[dict[str, float]]:
+    """Features of each fact: what both say of it, and of it beside the others.
+
+    piece: by how much it stands out in the piece in which it does so most, so that of two things asked for in one
+    sentence the plainer does not hide the other.
+    """
     said = [max(-_WORDS, min(_WORDS, logit)) for logit in words]
-    read = [max(-_JOINT, min(_JOINT, logit)) for logit in joint]
+    read, *cut = ([max(-_JOINT, min(_JOINT, logit)) for logit in logits] for logits in joint)
     total = 1.0 + sum(map(math.exp, read))
     for place, (one, other) in enumerate(zip(said, read, strict=True)):
         yield {
@@ -60,6 +65,7 @@ def beside(words: Sequence[float], joint: Sequence[float]) -> Iterator[dict[str,
             "joint": other,
             "joint_lead": other - _best(read, place),
             "joint_share": math.exp(other) / total,
+            "piece": max(min(own[place], own[place] - _best(own, place)) for own in cut or [read]),
         }
 
 

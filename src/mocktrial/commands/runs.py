@@ -41,6 +41,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tasks.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Episodes of each task.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Episodes at a time.")] = 16,
+    ray: Annotated[str, typer.Option(help="Play on this Ray cluster; 'local' starts one.")] = "",
     without: Annotated[list[str] | None, typer.Option(help="Auto-SLURP leniency to switch off.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Of a model's sampling; 0 is greedy.")] = 0.0,
@@ -58,61 +59,59 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run an agent on a dataset or on Auto-SLURP; resumable."""
-    from mocktrial.agents.current import Recorded, nothing_recorded
-    from mocktrial.agents.judges import make_judge
-    from mocktrial.agents.play import run_agent
+    from mocktrial.agents.cast import Cast, staged
+    from mocktrial.agents.cluster import staged_on_ray
+    from mocktrial.agents.play import record
     from mocktrial.agents.prices import read_prices
-    from mocktrial.agents.registry import make_agent
-    from mocktrial.agents.tracing import tracing_from_environment
-    from mocktrial.agents.users import make_user
+    from mocktrial.envs.judging.decide import require_judge
     from mocktrial.envs.places import RunPlace
     from mocktrial.envs.report import report_runs, write_html
     from mocktrial.synth.sources import open_source, run_name
 
     chosen = open_source(source, split=split, limit=limit, without=tuple(without or ()))
-    known = read_prices(prices) if prices else {}
-    address = base_url
-    recorded: Recorded = nothing_recorded
-    if gateway:
-        from mocktrial.agents.gateway.between import TIMEOUT, between
-
-        address, recorded = context.with_resource(between(base_url, prices=known, concurrency=concurrency))
-    timeout = TIMEOUT if gateway else 120.0
-    tracing = context.with_resource(tracing_from_environment())
-    player = make_agent(
-        agent, base_url=address, temperature=temperature, prices=known, timeout=timeout, tool_retrieval=tool_retrieval,
-        tracing=tracing,
-    )  # fmt: skip
-    simulated = make_user(user, base_url=user_url or base_url, prices=known)
-    judging = make_judge(judge, base_url=judge_url or base_url, prices=known) if judge else None
-    place = RunPlace.under(out, name or run_name(chosen, player.name), ledger)
+    if not judge:
+        require_judge(chosen.tasks, None)
+    cast = Cast(
+        agent=agent,
+        base_url=base_url,
+        temperature=temperature,
+        tool_retrieval=tool_retrieval,
+        gateway=gateway,
+        concurrency=concurrency,
+        user=user,
+        user_url=user_url,
+        user_seed=user_seed,
+        judge=judge,
+        judge_url=judge_url,
+        prices=read_prices(prices) if prices else {},
+    )
+    stage = context.with_resource(
+        staged_on_ray(ray, cast, chosen.images, most=concurrency) if ray else staged(cast, chosen.images)
+    )
+    place = RunPlace.under(out, name or run_name(chosen, stage.agent), ledger)
     config = {
         "source": {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())},
         "tasks": chosen.content_hash(),
-        "agent": player.name,
+        "agent": stage.agent,
         "user": user,
-        "judge": judging.pin if judging else "",
+        "judge": stage.judge,
         "trials": trials,
         "temperature": temperature,
         "tool_retrieval": tool_retrieval,
         "base_url": base_url or "",
     }
-    with progress(f"{player.name} on {source}", len(chosen.tasks) * trials) as advance:
+    with progress(f"{stage.agent} on {source}", len(chosen.tasks) * trials) as advance:
         ended = asyncio.run(
-            run_agent(
-                player,
+            record(
+                stage.play_one,
+                stage.agent,
                 chosen.tasks,
-                chosen.images,
                 place,
                 config=config,
                 trials=trials,
-                user=simulated,
                 user_seed=user_seed,
-                judge=judging,
                 concurrency=concurrency,
                 deadline=deadline,
-                recorded=recorded,
-                tracing=tracing,
                 on_progress=lambda state: advance(state.done, f"{state.succeeded} succeeded"),
             )
         )
