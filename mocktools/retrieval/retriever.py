@@ -56,11 +56,12 @@ class Retriever:
             return []
         scores = self._weights @ self.features(context)
         self._look_around(scores, context)
+        scores = scores.astype(float).round(5)  # sums in another order must not put other documents first
         least = np.partition(scores, -k)[-k]
         near = np.flatnonzero(scores >= least)  # documents stand in the order of their names
         order = near[np.argsort(-scores[near], kind="stable")[:k]]
-        values = scores[order].astype(float).round(5)
-        return [Found(self._names[place], value) for place, value in zip(order.tolist(), values.tolist(), strict=True)]
+        pairs = zip(order.tolist(), scores[order].tolist(), strict=True)
+        return [Found(self._names[place], value) for place, value in pairs]
 
     def retrieve(self, text: str, k: int) -> list[str]:
         """Names of the best `k` for a text without a situation."""
