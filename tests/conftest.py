@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mocktrial.envs.cluster import connected
 from tests.support.network import Guard
 from tests.support.peers import missing
 from tests.support.postgres import Server, running_server, server_programs
@@ -39,6 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "browser": "" if find_spec("playwright") and which("chromium") else "needs playwright and chromium",
         "compose": "" if which("docker-compose") else "needs docker-compose",
         "gpu": "" if _cuda() else "needs a CUDA device",
+        "ray": "" if find_spec("ray") else "the extra cluster is not installed",
         "postgres": "" if server_programs() and find_spec("psycopg") else "needs PostgreSQL's initdb and psycopg",
         "soak": "" if "soak" in asked else "minutes long: run with -m soak",
     }
@@ -67,6 +70,13 @@ def network() -> Iterator[Guard]:
 def autoslurp_dir() -> Path:
     """The folder with the released files (mark the test `shared`)."""
     return AUTOSLURP
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """A Ray cluster on this machine (mark the test `ray`)."""
+    with connected("local") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

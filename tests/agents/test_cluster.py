@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,11 +28,6 @@ from mocktrial.synth.blueprint import ShippedDomains
 from mocktrial.synth.production.produce import Job, produce
 
 IMAGES = {"desk": desk_image()}
-
-
-def on_ray(test: Callable[..., object]) -> Callable[..., object]:
-    needs = pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed")
-    return pytest.mark.ray(needs(test))
 
 
 async def play(
@@ -77,7 +71,7 @@ async def test_a_worker_of_another_version_does_not_play() -> None:
         await Player(Cast(agent="expert"), "another grader").names()
 
 
-@on_ray
+@pytest.mark.ray
 async def test_a_run_on_ray_is_that_of_one_process_and_is_resumed_by_either(tmp_path: Path) -> None:
     refused = {seed_of(trial): refuse(400) for trial in (1, 2)}
     async with Endpoint(lambda request: refused.get(request.body["seed"]) or answer(request)) as endpoint:
@@ -99,7 +93,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
         yield found
 
 
-@on_ray
+@pytest.mark.ray
 @pytest.mark.soak
 async def test_a_run_loses_a_worker_and_a_node_and_nothing_else(nodes: Nodes, tmp_path: Path) -> None:
     def lose(progress: Progress) -> None:
@@ -134,7 +128,7 @@ def first(request: Request) -> bool:
     return all(message["role"] != "assistant" for message in request.body["messages"])
 
 
-@on_ray
+@pytest.mark.ray
 @pytest.mark.soak
 async def test_an_episode_that_is_out_of_time_is_given_up_by_its_worker_too(nodes: Nodes, tmp_path: Path) -> None:
     async with Endpoint(lambda request: replace(answer(request), delay=4)) as endpoint:
@@ -146,7 +140,7 @@ async def test_an_episode_that_is_out_of_time_is_given_up_by_its_worker_too(node
     assert all(first(request) for request in endpoint.requests)
 
 
-@on_ray
+@pytest.mark.ray
 @pytest.mark.soak
 def test_synthesis_loses_a_node_and_nothing_else(nodes: Nodes, tmp_path: Path) -> None:
     job, told = Job(ShippedDomains(("depot", "clinic")), seed=3, per_world=4), []

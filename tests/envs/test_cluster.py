@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -12,16 +10,7 @@ import pytest
 from mocktrial.envs.cluster import connected, unwrapped
 from mocktrial.mocktools.errors import NoResult, SpecError, UsageError
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    with connected("local") as cluster:
-        yield cluster
+pytestmark = pytest.mark.ray
 
 
 def test_an_address_where_nobody_listens_is_named(ray: Any) -> None:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import pytest
 
@@ -52,7 +51,6 @@ def test_a_worker_that_dies_is_named_and_an_error_of_its_own_comes_through() -> 
 
 
 @pytest.mark.ray
-@pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed")
 def test_on_ray() -> None:
     with closing(units_in_order(Make(fails=9), 3, 1, ray="local")) as units:
         found = list(itertools.islice(units, 6))

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.farmhand import Worker
 
-from mocktrial.envs.cluster import connected
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.training.cluster.farm import Farm
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    with connected("local") as cluster:
-        yield cluster
+pytestmark = pytest.mark.ray
 
 
 def farm(ray: Any, notes: Path, **options: Any) -> Farm[str, tuple[str, int]]:

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,7 @@ from mocktrial.training.monitor import watched
 from mocktrial.training.play import train_online
 from mocktrial.training.session import Watch
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.soak,
-    pytest.mark.skipif(find_spec("ray") is None, reason="the extra cluster is not installed"),
-]
+pytestmark = [pytest.mark.ray, pytest.mark.soak]
 TOLD = ("loss", "learned_from", "episodes", "succeeded", "reward", "held_out_success")
 
 
