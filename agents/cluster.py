@@ -36,8 +36,7 @@ def staged_on_ray(address: str, cast: Cast, images: Mapping[str, WorldImage], *,
         count = max(1, min(most, int(ray.cluster_resources().get("CPU", 1))))
         crew = _Crew(ray, lambda: kind.remote(cast, grader_hash()), count, images)
         try:
-            with unwrapped(ray):
-                agent, judge = ray.get([worker.names.remote() for worker in crew.workers])[0]  # all are there
+            agent, judge = crew.names()
             yield Stage(agent, judge, crew.play)
         finally:
             ray.wait([worker.close.remote() for worker in crew.workers], num_returns=count, timeout=_PARTING)
@@ -82,6 +81,23 @@ class _Crew:
         self._ray, self._start, self._images = ray, start, images
         self._under_way = [0] * count
         self._worlds: dict[str, Any] = {}  # in the cluster's store
+
+    def names(self) -> tuple[str, str]:
+        """Of the agent, and the judge's pin; when all workers are there."""
+        asked = [worker.names.remote() for worker in self.workers]
+        names, *_ = [self._names(seat, called) for seat, called in enumerate(asked)]
+        return names
+
+    def _names(self, seat: int, called: Any, again: int = AGAIN) -> tuple[str, str]:
+        try:
+            with unwrapped(self._ray):
+                names: tuple[str, str] = self._ray.get(called)
+            return names
+        except WorkerDied:
+            if again == 0:
+                raise
+            self.workers[seat] = self._start()
+            return self._names(seat, self.workers[seat].names.remote(), again - 1)
 
     async def play(self, task: Task, trial: int) -> Trajectory:
         """A `PlayOne`."""

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from mocktrial.envs.cluster import connected
 from tests.support.network import Guard
+from tests.support.nodes import Nodes, two_nodes
 from tests.support.peers import missing
 from tests.support.postgres import Server, running_server, server_programs
 
@@ -77,6 +78,14 @@ def ray() -> Iterator[Any]:
     """A Ray cluster on this machine (mark the test `ray`)."""
     with connected("local") as cluster:
         yield cluster
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """A Ray cluster of two nodes, the second of which can be lost (mark the test `ray`)."""
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # nobody is killed but by us
+    with two_nodes() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

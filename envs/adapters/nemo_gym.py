@@ -1,6 +1,6 @@
 """NeMo Gym: a resources server by its wire, `/seed_session`, `POST /{tool}` and `/verify`, and the rows that it is fed.
 
-Written against the requests of NeMo Gym's own `simple_agent` (the package needs Python 3.13 and is not imported). The
+Written against the requests of NeMo Gym's own `simple_agent` (the package needs Python 3.12 and is not imported). The
 session is a cookie, which every answer sets again, a refusal too, for the agent keeps only those of the last one. The
 trainer's agent makes all requests and the model none, so there is one plane here; the token guards it. With
 `use_done_flag` the agent stops when an answer has `done`. Words that the model ends with, without a tool call, reach

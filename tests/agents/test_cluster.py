@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from tests.support.command import with_small_dataset
 from tests.support.desk import desk_image, desk_spec, desk_task
 from tests.support.endpoint import Endpoint, Raw, Request, refuse
-from tests.support.nodes import Nodes, kill_one, two_nodes
+from tests.support.nodes import Nodes, kill_one
 from tests.support.storm import answer, seed_of
 
 from mocktrial.agents.cast import Cast, Stage, staged
@@ -86,11 +87,16 @@ async def test_a_run_on_ray_is_that_of_one_process_and_is_resumed_by_either(tmp_
             assert alone.count(b'"scored"') == 8
 
 
-@pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # nobody is killed but by us
-    with two_nodes() as found:
-        yield found
+@pytest.mark.ray
+@pytest.mark.soak
+async def test_a_node_that_is_lost_while_workers_start_is_done_without(nodes: Nodes, tmp_path: Path) -> None:
+    with staged(Cast(agent="expert"), IMAGES) as here:
+        alone = await play(here, tmp_path / "alone", 8)
+    losing = threading.Timer(1.0, nodes.lose)  # a worker takes longer to start
+    losing.start()
+    with staged_on_ray(nodes.address, Cast(agent="expert"), IMAGES, most=2) as there:
+        assert nodes.second is None
+        assert await play(there, tmp_path / "shared", 8) == alone
 
 
 @pytest.mark.ray

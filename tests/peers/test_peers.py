@@ -10,7 +10,10 @@ from tests.support.doors import calls_of, fifty, hosted, images_of, own, own_rew
 from tests.support.endpoint import Endpoint, Raw, Request, message
 from tests.support.peers import beside
 
+from mocktrial.envs.adapters.nemo_gym import nemo_app, rows
 from mocktrial.envs.serving.sessions import Sessions
+from mocktrial.mocktools.gate import Gate
+from mocktrial.mocktools.listening import running
 
 ASKS = pytest.mark.parametrize("asks", [True, False])
 
@@ -35,6 +38,21 @@ async def test_openai_agents_through_mcp(asks: bool) -> None:
         kinds = beside("openai-agents", "openai_agents_side.py", given)
         assert [sum(kind == "tool_call_output_item" for kind in part) for part in kinds] == list(map(len, calls))
         assert [one.of(key, "verify")["reward"] for key in keys] == worth
+
+
+@pytest.mark.peers("nemo-gym")
+@ASKS
+async def test_nemo_gyms_agent_runs_its_rows(asks: bool) -> None:
+    calls, worth = await plans(asks)
+    dataset = fifty()
+    images = images_of(dataset)
+    sessions = Sessions(dataset.tasks, images)
+    with running(nemo_app(sessions, Gate.at("127.0.0.1"))) as (port,):
+        given = {"port": port, "rows": rows(dataset.tasks, images), "calls": calls}
+        answers = beside("nemo-gym", "nemo_gym_side.py", given)
+    assert [one["reward"] for one in answers] == worth
+    assert [one["kinds"].count("function_call_output") for one in answers] == list(map(len, calls))
+    assert sessions.keys() == []
 
 
 @pytest.mark.peers("trl")

@@ -1,7 +1,8 @@
 """Other packages in environments of their own, for tests with the mark `peers`.
 
 `python -m tests.support.peers [NAME ...]` makes them under `.peers` (or where MOCKTRIAL_PEERS says), a package each. What
-a package does not bring itself it finds in ours: mocktrial, and for TRL also torch.
+a package does not bring itself it finds in ours: mocktrial, and for TRL also torch. One that needs another Python
+finds nothing of ours.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("MOCKTRIAL_PEERS", ROOT / ".peers"))
 NEEDS = {
     "inspect-ai": ["inspect-ai==0.3.285"],
+    "nemo-gym": ["nemo-gym==0.4.0"],
     "openai-agents": ["openai-agents==0.24.0"],
     "openenv-core": ["openenv-core==0.3.0"],
     "trl": ["--no-deps", "trl==1.16.0", "accelerate==1.15.0"],
     "verifiers": ["verifiers==0.1.14"],
 }
+PYTHONS = {"nemo-gym": "python3.13"}
 
 
 def python_of(name: str) -> Path:
@@ -48,8 +51,10 @@ def beside(name: str, script: str, given: Any) -> Any:
 
 def make(name: str) -> None:
     folder = FOLDER / name
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([PYTHONS.get(name, sys.executable), "-m", "venv", str(folder)], check=True)
     subprocess.run([str(python_of(name)), "-m", "pip", "install", *NEEDS[name]], check=True)
+    if name in PYTHONS:
+        return
     theirs = next((folder / "lib").glob("python3*")) / "site-packages"
     ours = sysconfig.get_paths()["purelib"]
     # After its own: `agents` is openai-agents there, and only then our folder.

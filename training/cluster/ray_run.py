@@ -117,16 +117,16 @@ def _learner(ray: Any, crew: Crew, config: TrainConfig) -> RemoteLearner:
     return RemoteLearner(ray, lambda: kind.remote(config), crew.learners, timeout=crew.timeout)
 
 
-def _room(ray: Any, crew: Crew) -> dict[str, float]:
-    """What each worker takes of the cluster: a GPU where there are any, a processor or its part of those there are.
+def _room(ray: Any, crew: Crew) -> dict[str, Any]:
+    """What each worker takes of the cluster: a GPU where there are any, else nothing (Ray asks for a processor where it
+    makes an actor, and takes none), so that those of a lost node find room on the others.
 
     UsageError where there are GPUs and not enough.
     """
-    there, workers = ray.cluster_resources(), crew.players + crew.learners
-    gpus = int(there.get("GPU", 0))
+    gpus, workers = int(ray.cluster_resources().get("GPU", 0)), crew.players + crew.learners
     if 0 < gpus < workers:
         raise UsageError(f"{workers} workers need a GPU each, and the cluster has {gpus}", hint="ask for fewer workers")
-    return {"num_gpus": 1 if gpus else 0, "num_cpus": min(1.0, round(there.get("CPU", 1) / workers, 3))}
+    return {"scheduling_strategy": "SPREAD"} | ({"num_gpus": 1} if gpus else {})
 
 
 class _Publisher:
