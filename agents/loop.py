@@ -19,7 +19,7 @@ def chat_seed(episode: Episode, role: str = "agent", turn: int = 0) -> int:
 async def take_turn(episode: Episode, completion: Completion) -> Observation:
     """Hand the model's message to the episode; end it where the model's context is full."""
     if completion.message.get("refusal") == CONTEXT_LIMIT:
-        episode.finish("context_limit")
+        episode.finish("context_limit", completion.usage)
         return Observation(messages=(), tools=episode.tools, done=True)
     return await episode.step(completion.message, completion)
 

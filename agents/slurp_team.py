@@ -158,7 +158,7 @@ def _called(message: Message) -> list[object]:
 
 async def _supervisor(state: TeamState, runtime: Runtime[TeamContext]) -> TeamState:
     if state["turns"] >= runtime.context.max_turns:
-        runtime.context.episode.finish("turn_limit")
+        runtime.context.episode.finish("turn_limit", state["usage"])
         return {}
     return {"next": "supervisor", **await _answer("supervisor", _Order, state, runtime.context)}
 
@@ -205,7 +205,7 @@ def team_graph() -> CompiledStateGraph[TeamState, TeamContext, Any, Any]:
 
 
 class SlurpTeam:
-    """The team on one model. `max_turns`: model calls in all roles together."""
+    """The team on one model. `max_turns`: model calls in all roles together, or one more."""
 
     def __init__(self, model: ChatModel, *, max_turns: int = 30) -> None:
         self.model = model

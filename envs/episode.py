@@ -177,10 +177,11 @@ class Episode:
         self._check_limits()
         return self._observe(replies, values)
 
-    def finish(self, end: End) -> None:
-        """End from outside, for example when the agent's context is full."""
+    def finish(self, end: End, usage: Usage = NO_USAGE) -> None:
+        """End from outside, for example when the agent's context is full; `usage`: of turns that no step was told."""
         if not self.done:
             self._end = end
+            self._usage += usage
 
     def snapshot(self) -> EpisodeSnapshot:
         return EpisodeSnapshot(self.world.snapshot(), self._state())

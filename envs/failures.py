@@ -1,7 +1,7 @@
 """Why an episode has no result: the classes of an endpoint's failures, and how a stored reason is read.
 
 A reason is one line, "BLAME: message" or "BLAME: KIND: message" (`NoResult.reason`). `agents` raises what is
-classified here, `runner` stores it, reports count by it.
+classified here, `runner` stores it.
 """
 
 from __future__ import annotations

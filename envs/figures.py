@@ -13,7 +13,6 @@ from mocktrial.envs.proof import Proof
 from mocktrial.envs.task import Task
 
 RIGHT = ("gold", "extra-reads", "reordered")  # kinds of play that must succeed; all others are mutants
-AUDIT = ("gold_pass", "null_pass", "guess_pass", "mutants", "mutants_killed", "vacuous")
 
 
 def figures(task: Task, proof: Proof) -> Counter[str]:

@@ -16,7 +16,12 @@ from mocktrial.mocktools.values import stable
 
 ABSENT = "absent"
 SOURCE = "source"  # where the tasks came from; what matters of them is their hash, `tasks`
-_GRADERS = ("envs/grading.py", "envs/rubric.py", "mocktools/values.py", "mocktools/autoslurp/compare.py")
+_GRADERS = (
+    "envs/grading.py", "envs/rubric.py", "envs/users/base.py", "mocktools/values.py", "mocktools/autoslurp/catalog.py",
+    "mocktools/autoslurp/compare.py", "mocktools/autoslurp/intents.json", "mocktools/autoslurp/resolve.py",
+    "mocktools/autoslurp/resolve_date.py", "mocktools/autoslurp/resolve_terms.py",
+    "mocktools/autoslurp/resolve_time.py", "mocktools/autoslurp/spoken.py", "mocktools/autoslurp/words.json",
+)  # fmt: skip
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +32,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 @lru_cache
 def grader_hash() -> str:
-    """First 12 hex digits of SHA-256 over the modules that decide what is right, so that no change goes unseen."""
+    """First 12 hex digits of SHA-256 over the files that decide what is right, so that no change goes unseen."""
     seen = hashlib.sha256()
     for name in _GRADERS:
         seen.update((_ROOT / name).read_bytes())

@@ -252,6 +252,8 @@ class Ledger:
                 batch = wanted[start : start + _BATCH]
                 rows = connection.execute(select(TRAJECTORY).where(TRAJECTORY.c.episode_id.in_(batch)))
                 bodies = {row.episode_id: row.body for row in rows}
+                if any(number not in bodies for number in batch):
+                    raise UsageError(f"run {self.run!r} went on while it was read", hint="run the same command again")
                 yield from (bodies[number] for number in batch)
 
     def export_jsonl(self, path: Path) -> int:

@@ -11,7 +11,6 @@ own error and is not counted: the fault is still owed at the tool's next call. `
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -96,13 +95,6 @@ def check_faults(faults: Sequence[Fault], spec: WorldSpec) -> None:
             if (fault.tool, number) in seen:
                 raise SpecError(f"{where}: call {number} already has a fault")
             seen.add((fault.tool, number))
-
-
-def draw_fault(chance: random.Random, tool: ToolSpec) -> Fault:
-    """One fault of a kind that `tool` can have, at its first call or at its first two."""
-    kind = chance.choice(_kinds(tool))
-    twice = kind in ("unavailable", "timeout") and chance.random() < 0.25
-    return Fault(tool=tool.name, kind=kind, calls=(1, 2) if twice else (1,))
 
 
 def _kinds(tool: ToolSpec) -> tuple[FaultKind, ...]:

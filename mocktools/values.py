@@ -37,7 +37,7 @@ def canonical(value: JSON) -> Canonical:
     if isinstance(value, bool):
         return ("bool", value)
     if isinstance(value, int | float):
-        return ("number", float(value))
+        return ("number", value)  # 25 and 25.0 are equal and hash alike, whatever the size
     if isinstance(value, str):
         return _known_text(value) if len(value) <= _SHORT else _canonical_text(value)
     if isinstance(value, Mapping):

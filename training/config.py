@@ -73,7 +73,7 @@ class OnlineConfig(RolloutConfig):
     dataset: str  # folder of tasks
     split: str = "train"
     tasks_per_step: int = Field(4, ge=1)  # groups that an optimizer step learns from
-    updates: int = Field(1, ge=1)  # optimizer steps on the episodes of a step; the first one is on-policy
+    updates: int = Field(1, ge=1)  # optimizer steps on the episodes of a step, at most; the first one is on-policy
 
 
 class EvaluationConfig(Frozen):

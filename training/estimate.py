@@ -83,15 +83,16 @@ def cost_of(config: TrainConfig, examples: Sequence[Example], source: str) -> Co
             forward.add(packs)  # every token was read or drawn once; a group shares its prompt there too
         largest = max([*packs, *([largest] if largest else [])], key=lambda pack: len(pack.ids), default=None)
     shape = shape_of(model)
-    tokens = round((forward.tokens / 3 + both.tokens) / len(plan))
-    pairs = round((forward.pairs / 3 + both.pairs) / len(plan))
+    looked_at = len(plan) / (config.rollouts.updates if config.rollouts else 1)  # steps; each is several updates
+    tokens = round((forward.tokens / 3 + both.tokens) / looked_at)
+    pairs = round((forward.pairs / 3 + both.pairs) / looked_at)
     flops = step_flops(shape, tokens, pairs)
     return Cost(
         rows=len(loss.examples),
         tokens=sum(len(row.ids) for row in loss.examples),
         trained=sum(sum(row.mask) for row in loss.examples),
         steps=total,
-        rows_per_step=sum(map(len, plan)) / len(plan),
+        rows_per_step=sum(map(len, plan)) / looked_at,
         computed_per_step=tokens,
         flops_per_step=flops,
         seconds_per_step=flops / rate_here(config),

@@ -19,7 +19,7 @@ from mocktrial.training.run import examples_of
 
 
 def rehearse(config: TrainConfig) -> Cost:
-    """The cost of a run; of one that plays, an upper bound for its first step. Raises as training would."""
+    """The cost of a run; of one that plays, an upper bound for its first step (no spares). Raises as training does."""
     tokenizer = load_tokenizer(config.model)
     renderer = Renderer(tokenizer)
     if config.rollouts is None:

@@ -72,7 +72,8 @@ class Session:
     def start(self, source: Path | None) -> None:
         """Take up `source`, or measure the policy before the first step."""
         if source is not None:
-            self.policy.read(source)
+            if self.done < self.total or self.config.keep_optimizer:  # of a run that is over nothing is taken up
+                self.policy.read(source)
         else:
             self._evaluate()
 

@@ -58,20 +58,20 @@ def seen_pairs(segments: Sequence[Segment]) -> int:
 
 
 def machine_metrics(
-    model: PreTrainedModel, tokens: int, pairs: int, seconds: float, dtype: torch.dtype, devices: int = 1
+    model: PreTrainedModel, tokens: int, pairs: int, seconds: float, dtype: torch.dtype
 ) -> dict[str, float]:
     """`flops` a second, `utilisation` where the device's peak is known, and `memory` in bytes, of one step.
 
-    tokens, pairs: computed by all `devices` together in `seconds`. dtype: of the products. memory: of this process.
+    tokens, pairs: computed by this process in `seconds`. dtype: of the products. memory: of this process.
     """
     device, flops = model.device, step_flops(shape_of(model), tokens, pairs)
     peak = device_peak(device, dtype)
-    shares = {} if peak is None else {"utilisation": utilisation(flops, seconds, peak * devices)}
+    shares = {} if peak is None else {"utilisation": utilisation(flops, seconds, peak)}
     return {"flops": flops / seconds, **shares, "memory": float(peak_memory(device))}
 
 
 def utilisation(flops: float, seconds: float, peak: float) -> float:
-    """The share of `peak` FLOPs a second, of all devices together, that `flops` in `seconds` are."""
+    """The share of `peak` FLOPs a second that `flops` in `seconds` are."""
     if not (flops >= 0 and seconds > 0 and peak > 0):
         raise ValueError(f"needs flops >= 0, seconds > 0 and peak > 0, got {flops}, {seconds}, {peak}")
     return flops / (seconds * peak)

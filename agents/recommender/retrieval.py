@@ -33,7 +33,7 @@ class RetrievalRecommender:
         wanted = round(k * self._chat_share)
         chat_count = max(min(wanted, len(chats)), min(k - len(tools), len(chats)))
         chosen = _spread(tools[: k - chat_count], chats[:chat_count])
-        return Recommendation(suggestions=tuple(chosen), written=tried + chat_count, executable=len(chosen))
+        return Recommendation(suggestions=tuple(chosen), written=tried + chat_count, executable=len(tools) + chat_count)
 
     def _tools(self, situation: Situation, world: World, k: int, rng: random.Random) -> tuple[list[Suggestion], int]:
         """At most `k` that work, and how many tools were tried for them."""

@@ -39,8 +39,10 @@ class WrittenRecommender:
         completion = await self._model.start((), seed=seed).send(prompt(situation, k))
         written = read_lines(str(completion.message.get("content") or ""))[:k]
         kept = [one for one in written if one is not None and works(one, world)]
-        unlike = tuple({one.query.casefold(): one for one in reversed(kept)}.values())[::-1]
-        return Recommendation(suggestions=unlike, written=len(written), executable=len(kept))
+        unlike: dict[str, Suggestion] = {}
+        for one in kept:
+            unlike.setdefault(one.query.casefold(), one)
+        return Recommendation(suggestions=tuple(unlike.values()), written=len(written), executable=len(kept))
 
 
 def prompt(situation: Situation, k: int) -> list[Message]:

@@ -80,7 +80,8 @@ class Seat:
         call = tool_call(f"call_{len(episode.events)}", name, arguments)
         seen = await self.step(assistant(None, call))
         event = next(event for event in reversed(episode.events) if event.kind in ("call", "say"))
-        return Answer(event.ok, seen.messages[0]["content"], seen.done)
+        told = event.ok and not event.code  # of a lost reply the agent may not know that the call was done
+        return Answer(told, seen.messages[0]["content"], seen.done)
 
     async def say(self, text: str) -> Answer:
         """Say something to the user; the result is the user's answer."""

@@ -140,6 +140,7 @@ class Sessions:
         """The episode from its task's first state again."""
         async with self._kept.using(key) as kept:
             await kept.episode.reset()
+            kept.answers = Answers()
             return _view(key, kept.episode)
 
     async def state(self, key: str) -> State:

@@ -43,7 +43,6 @@ class Intent(Frozen):
 class Catalog(Frozen):
     services: dict[str, Service]
     intents: dict[str, Intent]
-    answered_by_agent: tuple[str, ...]
     aliases: dict[str, str]  # other spellings of labels
     intent_aliases: dict[str, str]
     kinds: dict[str, Kind]

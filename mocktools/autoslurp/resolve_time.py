@@ -168,7 +168,8 @@ def _length(text: str) -> timedelta | None:
         return None
     said, unit = match["count"], timedelta(**{match["unit"] + "s": 1})
     count = 0.5 if said.startswith("half") else 1 if said in ("a", "an") else int(said)
-    return (count + (0.5 if match["half"] else 0)) * unit if count < 10_000 else None
+    length = (count + (0.5 if match["half"] else 0)) * unit if count < 10_000 else timedelta()
+    return length if length >= timedelta(minutes=1) else None  # what is shorter stays text
 
 
 def _short_length(text: str) -> timedelta | None:

@@ -47,6 +47,12 @@ def test_the_floor_shows_only_what_works_now_and_leaves_the_world_alone(
     assert not calls or "lock_phone" not in calls or not {one.tool for one in found.suggestions} & locked
 
 
+def test_what_works_and_is_not_shown_is_executable_too(world: World) -> None:
+    situation = situation_of(world, "Wake me at 06:30.", retriever=device_retriever())
+    found = RetrievalRecommender().suggest(situation, world, 4, seed=1)
+    assert len(found.suggestions) == 4 < found.executable <= found.written
+
+
 def test_equal_seeds_give_equal_suggestions(world: World) -> None:
     situation = situation_of(world, "Play something calm", retriever=device_retriever())
     recommender = RetrievalRecommender()
@@ -96,7 +102,7 @@ async def test_what_a_model_writes_is_checked_against_the_world(world: World) ->
 
 async def test_a_model_that_repeats_itself_shows_a_query_once(world: World) -> None:
     situation = situation_of(world, "hello", retriever=device_retriever())
-    found = await WrittenRecommender(ScriptedModel(["One?\none?\nTwo?"])).recommend(situation, world, 4, seed=0)
+    found = await WrittenRecommender(ScriptedModel(["One?\nTwo?\none?"])).recommend(situation, world, 4, seed=0)
     assert [one.query for one in found.suggestions] == ["One?", "Two?"]
 
 

@@ -148,6 +148,7 @@ async def test_the_turn_limit_ends_a_team_that_goes_in_circles(answer: str) -> N
     trajectory = await play(cast, max_turns=9)
     assert trajectory.end == "turn_limit"
     assert len(cast.boards) in (9, 10)  # a worker's turn may follow the supervisor's last
+    assert trajectory.usage.prompt_tokens == 10 * len(cast.boards)
 
 
 async def test_the_episode_may_end_first() -> None:

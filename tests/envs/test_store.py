@@ -91,6 +91,15 @@ def test_no_result_is_owed_and_replaced(place: Place) -> None:
             assert raw.scalar(text("SELECT count(*) FROM trajectory")) == 1
 
 
+def test_a_reader_is_told_that_the_run_went_on(place: Place) -> None:
+    with Ledger.open(place, CONFIG) as ledger:
+        fill(ledger, [failed(0), failed(1)])
+        first, _ = ledger.episodes()
+        ledger.record(make_trajectory(TASKS[0]))
+        with pytest.raises(UsageError, match="went on while it was read"):
+            list(ledger.trajectories([first.id]))
+
+
 def test_an_unknown_task_changes_nothing(place: Place) -> None:
     with Ledger.open(place, CONFIG) as ledger:
         with pytest.raises(UsageError, match=r"(?i)foreign key"):

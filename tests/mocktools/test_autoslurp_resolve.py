@@ -114,6 +114,10 @@ def test_times(text: str, expected: str) -> None:
     assert resolve("time", text, NOW) == Resolved("time", expected)
 
 
+def test_less_than_a_minute_is_no_length() -> None:
+    assert resolve("time", "half a minute", NOW).value == "half a minute"
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "expected"),
     [

@@ -129,6 +129,13 @@ def test_a_share_price_in_two_requests(world: World) -> None:
     assert body["pagination"]["count"] == 5
 
 
+@pytest.mark.parametrize("limit", ["0", "1001", "00000000199999", "1" * 5000, "٣"])
+def test_a_limit_out_of_bounds_is_none(world: World, limit: str) -> None:
+    given = {"access_key": "k", "symbols": "AAPL"}
+    assert handle(world, "/v1/eod", "GET", given | {"limit": "1000"})[0] == 200
+    assert handle(world, "/v1/eod", "GET", given | {"limit": limit})[0] == 422
+
+
 def test_news_by_keyword_and_date(world: World) -> None:
     body = ask(world, "/v1/news", access_key="k", keywords="trump", date="2026-05-10", sort="published_desc")
     assert [row["title"] for row in body["data"]] == ["President Trump meets European leaders"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from mocktrial.envs.episode import Episode
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import SpecError
-from mocktrial.mocktools.faults import Fault, FaultState, apply, check_faults, draw_fault
+from mocktrial.mocktools.faults import Fault, FaultState, apply, check_faults
 from mocktrial.mocktools.world import MAX_RESULT_BYTES, ToolResult, World
 from tests.support.desk import desk_image, desk_spec, desk_task
 
@@ -125,14 +124,6 @@ def test_impossible_faults_are_refused(faults: list[Fault], message: str) -> Non
 def test_calls_count_from_one(calls: tuple[int, ...]) -> None:
     with pytest.raises(ValidationError):
         Fault(tool="lend", kind="timeout", calls=calls)
-
-
-def test_drawn_faults_fit_their_tool_and_their_seed() -> None:
-    drawn = [[draw_fault(random.Random(seed), tool) for tool in desk_spec().tools()] for seed in range(40)]
-    assert drawn == [[draw_fault(random.Random(seed), tool) for tool in desk_spec().tools()] for seed in range(40)]
-    for faults in drawn:
-        check_faults(faults, desk_spec())
-    assert len({item.kind for faults in drawn for item in faults}) == 5
 
 
 async def test_a_branch_owes_what_its_snapshot_owed() -> None:

@@ -11,6 +11,8 @@ import json
 import socket
 import time
 import tracemalloc
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mocktrial.mocktools.arguments import ArgumentSource
+from mocktrial.mocktools.autoslurp.services import autoslurp_image
 from mocktrial.mocktools.check import check_world
 from mocktrial.mocktools.errors import NoResult, SpecError
-from mocktrial.mocktools.image import compile_world
+from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
+from mocktrial.mocktools.systoolkit.catalog import device_image
 from mocktrial.mocktools.world import MAX_RESULT_BYTES, World
 from tests.support.desk import DATA, desk_spec
 
@@ -187,3 +192,15 @@ def test_a_mutated_world_is_refused_or_works(mutations: list[tuple[tuple[Any, ..
         return
     report = check_world(spec, rounds=3)
     assert {problem.rule for problem in report.problems} <= {"no internal error"}, report.problems
+
+
+@pytest.mark.parametrize("image", [device_image, autoslurp_image], ids=["toolkit", "autoslurp"])
+def test_no_text_breaks_a_tool_that_ships(image: Callable[[], WorldImage]) -> None:
+    """Whatever a model writes is answered: `NoResult` would take the episode out of its score."""
+    source = ArgumentSource(image().spec, 0)
+    with World.open(image(), seed=1) as world:
+        for name, tool in image().tools.items():
+            given = source.draw(tool.spec)
+            texts = [key for key, schema in tool.spec.parameters.items() if schema.get("type") == "string"]
+            for key, text in product(texts, ('C:\\data "x"', "nul\0nul", "[]', 'a')--")):
+                world.call(name, given | {key: text})

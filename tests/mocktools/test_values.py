@@ -13,6 +13,8 @@ from mocktrial.mocktools.values import JSON, canonical, same
     ("a", "b", "equal"),
     [
         (25, 25.0, True),
+        (7, 10**400, False),
+        (2**53, 2**53 + 1, False),
         ("25", 25, True),
         ("25", "25.0", False),  # two texts: an id may look like a number
         ("09:30", "9:30", True),

@@ -67,3 +67,14 @@ def test_play_is_estimated_at_its_limits(source: str) -> None:
     assert (cost.rows, cost.trained) == (8, 8 * 15)
     # each prompt once and 14 computed tokens an episode; a third more, since play has read and drawn them all
     assert cost.computed_per_step == round((30 + 40 + 8 * 14) * 4 / 3)
+
+
+def test_a_step_of_several_updates_is_all_of_them(source: str) -> None:
+    def cost(updates: int) -> Cost:
+        rollouts = {"dataset": "none", "group": 4, "turns": 3, "max_new_tokens": 5, "updates": updates}
+        given = {"objective": "rl", "name": "x", "steps": 10, "batch_size": 8 // updates, "rollouts": rollouts}
+        config = parse_config(given, "test")
+        return cost_of(config, longest_play(config, [30, 30]), source)
+
+    assert [cost(updates).rows_per_step for updates in (1, 2, 4)] == [8, 8, 8]
+    assert cost(2).computed_per_step >= cost(1).computed_per_step

@@ -65,6 +65,14 @@ def test_kto_starts_at_half_and_separates(tiny: PreTrainedModel, rows: list[Exam
     assert result.losses[-1] < 0.45
 
 
+def test_a_run_that_is_over_and_left_no_optimizer_is_resumed_to_nothing(
+    fresh: Fresh, rows: list[Example], tmp_path: Path
+) -> None:
+    config, folder = config_of("sft", steps=2, keep_optimizer=False), tmp_path / "x"
+    whole = fit(fresh(), rows, config, watch=Watch(folder=folder))
+    assert fit(fresh(), rows, config, watch=Watch(folder=folder), resume=True).losses == whole.losses
+
+
 def test_grpo_raises_what_was_rewarded(fresh: Fresh, rows: list[Example]) -> None:
     model = fresh()
     fit(model, rows, config_of("rl", steps=20, learning_rate=1e-3))

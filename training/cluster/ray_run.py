@@ -1,6 +1,7 @@
 """Online RL on a Ray cluster: `online.reinforce` with players and a learner of several workers each.
 
-What is drawn, played and learned is that of `training.play.train_online`, whatever number of workers there is. A
+What is drawn, played and learned is that of `training.play.train_online`, whatever number of workers there is (but for
+which of several equal groups the spares replace). A
 worker that dies is replaced: a player's episodes are played again, a learner goes on from its last checkpoint.
 """
 
@@ -76,7 +77,7 @@ def train_on_ray(
             going_on = resume or again > 0
             try:
                 with _learner(ray, crew, config) as learner, watching(config, resume=going_on) as watch:
-                    publish = _Publisher(learner, weights)
+                    publish = _Publisher(learner, weights, known=None if again else 0)
                     collect = RemoteCollect(farm, _TRAIN, options, publish)
                     if held:
                         greedy = RemoteCollect(farm, _HELD_OUT, held[2], publish)
@@ -130,10 +131,13 @@ def _room(ray: Any, crew: Crew) -> dict[str, Any]:
 
 
 class _Publisher:
-    """Makes each version of the weights known once; the first is what every player has loaded."""
+    """Makes each version of the weights known once.
 
-    def __init__(self, learner: RemoteLearner, folder: Path) -> None:
-        self._learner, self._folder, self._known = learner, folder, 0
+    known: what every player has: at first what it has loaded, after a learner's restart none for sure.
+    """
+
+    def __init__(self, learner: RemoteLearner, folder: Path, known: int | None) -> None:
+        self._learner, self._folder, self._known = learner, folder, known
 
     def __call__(self, version: int) -> None:
         if version != self._known:

@@ -15,6 +15,7 @@ from mocktrial.envs.serving.sessions import Sessions
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.gate import Gate
+from mocktrial.mocktools.keeper import Quota
 
 DESK = rows([desk_task()], {"desk": desk_image()})[0]
 
@@ -100,6 +101,14 @@ async def test_an_episode_without_a_result_is_masked() -> None:
     verified = await agent.verify(DESK)
     assert (verified["reward"], verified["mask_sample"]) == (0.0, True)
     assert verified["failure_reason"] == "user: it lost its thread"
+
+
+async def test_an_episode_that_used_up_its_calls_is_graded_all_the_same() -> None:
+    agent = Agent(desk_sessions(quota=Quota(calls=1)))
+    await agent.seed(DESK)
+    await agent.call("find_members", {"name": "Alan"})
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Done."}]}
+    assert (await agent.verify(DESK, said))["reward"] == 0.0
 
 
 @pytest.mark.parametrize(

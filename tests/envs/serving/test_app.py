@@ -13,10 +13,11 @@ import pytest
 
 from mocktrial.envs.chat import assistant, tool_call
 from mocktrial.envs.serving import app
-from mocktrial.envs.serving.sessions import Start
+from mocktrial.envs.serving.sessions import Sessions, Start
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult, UsageError
+from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.gate import Gate
 from mocktrial.mocktools.keeper import Quota
 from tests.support.desk import desk_image, desk_task
@@ -117,6 +118,29 @@ def test_reset_begins_again(desk: Hosted) -> None:
     assert desk.of(key, "reset")["done"] is False
     assert desk.of(key, "state", "GET") == before
     assert desk.of(key, "verify")["success"] is False
+
+
+def test_after_a_reset_a_request_is_new(desk: Hosted) -> None:
+    key, once = desk.key(), {"Idempotency-Key": "1"}
+
+    def lend() -> dict[str, Any]:
+        answer: dict[str, Any] = desk.agent.post(f"/e/{key}/tools/lend", json=LEND, headers=once).json()
+        return answer
+
+    lent = lend()
+    assert lend() == lent
+    desk.of(key, "reset")
+    assert lend() == lent
+    assert len(desk.of(key, "state", "GET")["write_set"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["timeout", "lost_reply"])
+def test_an_agent_is_not_told_that_a_lost_call_was_done(kind: str) -> None:
+    fault = Fault.model_validate({"tool": "lend", "kind": kind})
+    task = desk_task().model_copy(update={"faults": (fault,)})
+    with hosted(Sessions([task], {"desk": desk_image()})) as one:
+        answer = one.call(one.key(), "lend", **LEND)
+    assert (answer["ok"], answer["result"]["error"]["code"]) == (False, "timeout")
 
 
 def test_a_branch_goes_on_from_its_snapshot(desk: Hosted) -> None:
