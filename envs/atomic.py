@@ -6,6 +6,7 @@ file as it was and at most one `NAME.part`, which the next writer of the same fi
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +36,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             raise
         sync(path.parent)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", hint="free space or choose another place"
-        ) from error
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> UsageError:
+    """What to tell of a disk that refuses. More room helps only where there is none."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "free space, then run the same command again" if full else "choose another place"
+    return UsageError(f"cannot write {path}: {error.strerror or error}", hint=hint)
 
 
 def sync(path: Path) -> None:

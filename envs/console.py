@@ -1,5 +1,5 @@
-"""Progress for people: a bar on a terminal, plain lines elsewhere. Always on stderr, so that stdout stays
-what the command gives.
+"""What people are told: counts in words, and progress as a bar on a terminal, as plain lines elsewhere. Progress is
+always on stderr, so that stdout stays what the command gives.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Advance = Callable[[int, str], None]  # (done so far, a few words on how it goes)
 _LINES = 5  # plain lines a stage prints where there is no terminal
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 task", "2 tasks" """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager

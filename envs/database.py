@@ -63,7 +63,8 @@ def open_engine(place: Path | str, *, create: bool) -> Engine:
             ) from error
     path = Path(place)
     if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with plainly(place):
+            path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.is_file():
         raise UsageError(f"no ledger at {path}", hint="mocktrial run makes one")
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
@@ -80,7 +81,7 @@ def _make_durable(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> N
 
 @contextmanager
 def plainly(place: Path | str) -> Iterator[None]:
-    """Turn a database's refusal (full disk, not a database, no such table) into a `UsageError`."""
+    """Turn a database's or a folder's refusal (full disk, no such table, no right to write) into a `UsageError`."""
     try:
         yield
     except DBAPIError as error:
@@ -88,6 +89,11 @@ def plainly(place: Path | str) -> Iterator[None]:
         raise UsageError(
             f"the ledger {shown(place)} refused: {first_line}",
             hint="mend the cause and run the same command again: what is recorded is kept",
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {error.filename or place}: {error.strerror or error}",
+            hint="free space or choose another place",
         ) from error
 
 

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import jinja2
 from pydantic import BaseModel, ValidationError
 
-from mocktrial.envs.atomic import whole_file
+from mocktrial.envs.atomic import refused, whole_file
 from mocktrial.envs.figures import figures, group
+from mocktrial.envs.places import LEDGER
 from mocktrial.envs.proof import Proof, Recipe
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import SpecError, UsageError
@@ -36,6 +37,7 @@ __all__ = [
     "Proof",
     "Recipe",
     "card",
+    "check_place",
     "dataset_folder",
     "dataset_name",
     "digest",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TEMPLATES = Path(__file__).parent / "templates"
+_NAMED = 5  # datasets that a message names
 REPAIR = "mend it, or let mocktrial synth make the dataset anew"
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -102,7 +105,7 @@ class Dataset:
                     file.write(text.encode())
             part.rename(folder)
         except OSError as error:
-            raise UsageError(f"cannot write {folder}: {error.strerror}", hint="is there room left?") from error
+            raise refused(folder, error) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -123,7 +126,7 @@ def world_text(spec: WorldSpec) -> str:
 def card(recipe: Recipe, counts: Mapping[str, int], example: Task | None) -> str:
     """A dataset's README.md from its recipe, its figures and one of its tasks."""
     loader = jinja2.FileSystemLoader(_TEMPLATES)
-    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    page = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)  # Markdown: nothing is escaped
     cells = [(*key.split("/"), count) for key, count in group(counts, "cell").items()]
     domains = sorted(group(counts, "domain").items(), key=lambda item: (-item[1], item[0]))
     return page.get_template("dataset_card.md.j2").render(
@@ -158,9 +161,8 @@ def digest(folder: Path) -> str:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read a dataset and check that its parts agree. Raises `SpecError`."""
-    if not folder.is_dir():
-        raise UsageError(f"there is no dataset at {folder}", hint="mocktrial synth makes one")
+    """Read a dataset and check that its parts agree. Raises `SpecError`, `UsageError` where there is none."""
+    check_place(folder)
     recipe = read_recipe(folder / "dataset.toml")
     tasks = read_tasks(folder / "tasks.jsonl")
     proofs = tuple(_read_lines(folder / "proof.jsonl", Proof))
@@ -171,6 +173,21 @@ def load_dataset(folder: Path) -> Dataset:
     dataset = Dataset(recipe, worlds, tasks, proofs, dataset_name(folder))
     _check_tasks(folder, dataset)
     return dataset
+
+
+def check_place(folder: Path) -> None:
+    """Raise `UsageError` that says what `folder` is where it is no dataset, not even a broken one."""
+    if not folder.exists():
+        raise UsageError(f"there is no dataset at {folder}", hint="see to the path; mocktrial synth NAME makes one")
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file, no dataset", hint="a dataset is a folder; name the one it lies in")
+    if (folder / "dataset.toml").exists() or (folder / "tasks.jsonl").exists():
+        return
+    if (folder / LEDGER).exists():
+        raise UsageError(f"{folder} is a run, no dataset", hint="name the dataset that was played in it")
+    inside = sorted(path.parent.name for path in folder.glob("*/dataset.toml"))
+    there = f"there are {', '.join(inside[:_NAMED])} in it" if inside else "mocktrial synth NAME makes a dataset"
+    raise UsageError(f"{folder} is no dataset: it has neither dataset.toml nor tasks.jsonl", hint=there)
 
 
 def read_tasks(path: Path) -> tuple[Task, ...]:

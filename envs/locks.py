@@ -20,7 +20,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mocktrial.envs.database import is_url, plainly, shown
+from mocktrial.envs.database import is_url, plainly
+from mocktrial.envs.places import address
 from mocktrial.envs.retrying import retry_context
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import check_file_name
@@ -55,7 +56,8 @@ class FileLock:
     def __init__(self, place: Path | str, engine: Engine, run: str) -> None:
         self._engine = engine
         names = (f"{place}.{check_file_name(run)}.lock", f"{place}.lock")
-        self._files = [os.open(name, os.O_RDWR | os.O_CREAT, 0o644) for name in names]
+        with plainly(place):
+            self._files = [os.open(name, os.O_RDWR | os.O_CREAT, 0o644) for name in names]
         try:
             fcntl.flock(self._files[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Of two players who make a new file a WAL one at the same instant, SQLite would refuse one at once.
@@ -131,7 +133,7 @@ class ServerLock:
 
 def _taken(place: Path | str, run: str) -> UsageError:
     return UsageError(
-        f"another process is playing run {run!r} into {shown(place)}", hint="wait for it, or choose another name"
+        f"another process is playing run {address(place, run)}", hint="wait for it, or choose another name"
     )
 
 

@@ -20,6 +20,13 @@ RUNS = Path("runs")
 _ALONE = "main"  # what the one run of a folder is called in its ledger
 
 
+def address(ledger: Path | str, run: str) -> str:
+    """What a person names a run of a ledger by; no password."""
+    if run == _ALONE and Path(ledger).name == LEDGER:
+        return str(Path(ledger).parent)
+    return f"{shown(ledger)}#{run}"
+
+
 @dataclass(frozen=True)
 class RunPlace:
     ledger: Path | str  # file or URL
@@ -50,8 +57,7 @@ class RunPlace:
 
     @property
     def address(self) -> str:
-        """What a person names it by; no password."""
-        return f"{shown(self.ledger)}#{self.run}" if is_url(self.ledger) else str(self.folder)
+        return address(self.ledger, self.run)
 
     def beside(self, name: str) -> RunPlace:
         """Another run where this one is."""

@@ -37,13 +37,17 @@ class Progress(Frozen):
     total: int
     skipped: int = 0  # had a result already
     scored: int = 0  # in this session; masked ones included
-    succeeded: int = 0  # of the scored ones
+    succeeded: int = 0  # of those that have a result
     no_result: int = 0  # in this session; owed again on resume
     stopped: str = ""  # why the run gave up early, or empty
 
     @property
     def done(self) -> int:
         return self.skipped + self.scored + self.no_result
+
+    @property
+    def owed(self) -> int:
+        return self.total - self.skipped - self.scored
 
 
 def trial_seed(task: Task, trial: int) -> int:
@@ -77,13 +81,14 @@ async def run(
     ledger.add_tasks(tasks)
     done = ledger.done()
     planned = [(task, trial) for task in tasks for trial in range(trials)]
-    owed = [
-        (task, trial)
+    keys = {
+        (task.id, trial): EpisodeKey(hashes[task.id], agent, trial, trial_seed(task, trial), ledger.config_hash)
         for task, trial in planned
-        if EpisodeKey(hashes[task.id], agent, trial, trial_seed(task, trial), ledger.config_hash) not in done
-    ]
+    }
+    owed = [(task, trial) for task, trial in planned if keys[task.id, trial] not in done]
     session = _Session(ledger, agent, hashes, breaker, deadline, on_progress)
-    session.progress = Progress(total=len(planned), skipped=len(planned) - len(owed))
+    succeeded = sum(done.get(key, False) for key in keys.values())
+    session.progress = Progress(total=len(planned), skipped=len(planned) - len(owed), succeeded=succeeded)
     on_progress(session.progress)
     with _logging_to(logs):
         _log.info("run begins", extra={"run": ledger.run, "agent": agent, **session.progress.model_dump()})

@@ -25,6 +25,7 @@ from mocktrial.envs.fingerprint import config_hash, differences
 from mocktrial.envs.fingerprint import shown as shown_changes
 from mocktrial.envs.locks import PATIENCE, Lock, T, Work, take_lock
 from mocktrial.envs.migrations import bring_up_to_date
+from mocktrial.envs.places import address
 from mocktrial.envs.tables import (
     CLICK,
     EPISODE,
@@ -79,7 +80,7 @@ class Ledger:
                 bring_up_to_date(connection)
                 row = _find_run(connection, run) or _add_run(connection, run, config)
                 connection.commit()
-            _refuse_change(row, config)
+            _refuse_change(place, row, config)
         except BaseException:
             lock.release()
             engine.dispose()
@@ -123,7 +124,9 @@ class Ledger:
     def _write(self, work: Work[T]) -> T:
         """One transaction: all of `work` or nothing of it. It may be tried again, and must bear that."""
         if self._lock is None:
-            raise UsageError(f"run {self.run!r} was opened for reading", hint="open it with Ledger.open")
+            raise UsageError(
+                f"run {address(self._place, self.run)} was opened for reading", hint="open it with Ledger.open"
+            )
         with plainly(self._place):
             return self._lock.transact(work)
 
@@ -205,13 +208,13 @@ class Ledger:
                 ({**row}, bool(row["clicked"])) for row in connection.execute(query.order_by(EXPOSURE.c.id)).mappings()
             ]
 
-    def done(self) -> set[EpisodeKey]:
-        """Keys that need no more playing: all that have a result."""
-        query = select(*(EPISODE.c[name] for name in EpisodeKey._fields)).where(
+    def done(self) -> dict[EpisodeKey, bool]:
+        """Keys that need no more playing, all that have a result, with whether it is a success."""
+        query = select(*(EPISODE.c[name] for name in EpisodeKey._fields), EPISODE.c.success).where(
             EPISODE.c.run_id == self._run_id, EPISODE.c.outcome != "no_result"
         )
         with self._reading() as connection:
-            return {EpisodeKey(*row) for row in connection.execute(query)}
+            return {EpisodeKey(*key): bool(success) for *key, success in connection.execute(query)}
 
     def episodes(self) -> list[EpisodeRecord]:
         """All episodes' numbers, ordered by agent, task, trial and seed."""
@@ -253,7 +256,8 @@ class Ledger:
                 rows = connection.execute(select(TRAJECTORY).where(TRAJECTORY.c.episode_id.in_(batch)))
                 bodies = {row.episode_id: row.body for row in rows}
                 if any(number not in bodies for number in batch):
-                    raise UsageError(f"run {self.run!r} went on while it was read", hint="run the same command again")
+                    went_on = f"run {address(self._place, self.run)} went on while it was read"
+                    raise UsageError(went_on, hint="run the same command again")
                 yield from (bodies[number] for number in batch)
 
     def export_jsonl(self, path: Path) -> int:
@@ -281,11 +285,11 @@ def _add_run(connection: Connection, name: str, config: Mapping[str, Any]) -> Ro
     return connection.execute(insert(RUN).values(row).returning(*RUN.c)).one()
 
 
-def _refuse_change(run: Row[Any], config: Mapping[str, Any]) -> None:
+def _refuse_change(place: Path | str, run: Row[Any], config: Mapping[str, Any]) -> None:
     if run.config_hash == config_hash(config):
         return
     changed = differences(json.loads(run.config), json.loads(stable(config)))
     raise UsageError(
-        f"run {run.name!r} was started with another config ({shown_changes(changed)})",
+        f"run {address(place, run.name)} was started with another config ({shown_changes(changed)})",
         hint="change it back to resume, or choose another name",
     )

@@ -16,9 +16,9 @@ from typing import TypeVar
 import pydantic_core
 from pydantic import BaseModel, ValidationError
 
-from mocktrial.envs.dataset import REPAIR, Proof, Recipe, read_recipe
+from mocktrial.envs.dataset import REPAIR, Proof, Recipe, check_place, read_recipe
 from mocktrial.envs.task import Task
-from mocktrial.mocktools.errors import SpecError, UsageError
+from mocktrial.mocktools.errors import SpecError
 from mocktrial.mocktools.files import broken, read_world
 from mocktrial.mocktools.spec import WorldSpec
 
@@ -64,8 +64,7 @@ class Folder:
 
 def open_folder(path: Path) -> Folder:
     """Find where everything stands. Raises `UsageError` where there is no dataset, `SpecError` for broken lines."""
-    if not path.is_dir():
-        raise UsageError(f"there is no dataset at {path}", hint="mocktrial synth makes one")
+    check_place(path)
     recipe = read_recipe(path / "dataset.toml")
     proofs = {name: place for place, name in _index(path / "proof.jsonl", "task")}
     worlds: dict[str, tuple[list[Place], list[Place | None]]] = {}

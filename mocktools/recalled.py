@@ -182,6 +182,14 @@ class RecalledWorld(World):
             self._arrived(write.after)
         runtime.now, runtime.ids = now, ids
 
+    def _redo(self) -> None:
+        """Begin again at the image: alterations are no writes of tools, so it is `_reach` that does the path again."""
+        self._engine.connection.execute("BEGIN")
+        for done in (self._there, self._marks, self._done):
+            done.clear()
+        self._written = False
+        super().mark()
+
     @property
     def state(self) -> _State | None:
         """Stands for what was written so far: the same object after the same writes, while the image remembers them."""

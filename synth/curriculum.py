@@ -60,15 +60,12 @@ class Band:
     prior: float = 1.0  # m, in outcomes
 
     def __post_init__(self) -> None:
-        if (
-            not 0 <= self.low < self.high <= 1
-            or not 0 < self.forget <= 1
-            or not 0 < self.explore <= 1
-            or self.prior <= 0
-        ):
-            raise UsageError(
-                f"no curriculum: {self}", hint="0 <= low < high <= 1, forget and explore in (0, 1], prior > 0"
-            )
+        if not 0 <= self.low < self.high <= 1:
+            text = f"low {self.low:g} and high {self.high:g} are no band of success rates"
+            raise UsageError(text, hint="low is below high, both lie in 0 to 1")
+        if not 0 < self.forget <= 1 or not 0 < self.explore <= 1 or self.prior <= 0:
+            text = f"no curriculum has forget {self.forget:g}, explore {self.explore:g} and prior {self.prior:g}"
+            raise UsageError(text, hint="forget and explore are above 0 and at most 1, prior is above 0")
 
 
 class Curriculum:

@@ -60,30 +60,35 @@ def disguise(
 def distract(blueprint: Blueprint, donors: Sequence[Blueprint], count: int, seed: int) -> Blueprint:
     """`blueprint` with `count` tools of the donors, chosen by seed. Its own rows stay as they were.
 
-    A donor's tool is left out where its name, or the name of a table that it needs, is taken already.
+    A donor's tool is left out where its name, or the name of a table that it needs, is taken already. Of donors
+    with one name the first gives.
     """
     chance = random.Random(derive(seed, "distract", blueprint.name))
     tools = {tool.name for tool in blueprint.world.tools()}
     owners = {table.name: blueprint.name for table in blueprint.world.tables()}
-    chosen: dict[str, tuple[Blueprint, list[str]]] = {}
-    offers = [(donor, tool) for donor in donors if donor.name != blueprint.name for tool in donor.world.tools()]
+    chosen: dict[str, list[str]] = {}
+    named: dict[str, Blueprint] = {}
+    for donor in donors:
+        named.setdefault(donor.name, donor)
+    offers = [(donor, tool) for donor in named.values() if donor.name != blueprint.name for tool in donor.world.tools()]
     chance.shuffle(offers)
-    found = 0
+    before, found = len(tools), 0
     for donor, tool in offers:
         needed = _tables_of(donor, [tool])
         if found == count or tool.name in tools or any(owners.get(name, donor.name) != donor.name for name in needed):
             continue
         tools.add(tool.name)
         owners |= dict.fromkeys(needed, donor.name)
-        chosen.setdefault(donor.name, (donor, []))[1].append(tool.name)
+        chosen.setdefault(donor.name, []).append(tool.name)
         found += 1
-    if found < count:
+    for name, names in chosen.items():
+        blueprint = _with_tools(blueprint, named[name], names)
+    added = len(blueprint.world.tools()) - before
+    if added != count:
         raise UsageError(
-            f"{blueprint.name}: the donors have {found} tools to add, not {count}",
+            f"{blueprint.name}: the donors have {added} tools to add, not {count}",
             hint="name more donors, or fewer tools",
         )
-    for donor, names in chosen.values():
-        blueprint = _with_tools(blueprint, donor, names)
     return blueprint
 
 

@@ -7,14 +7,17 @@ Nothing is estimated: a task that nobody played has no rate and lies in no band.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mocktrial.envs.task import Task
 from mocktrial.synth.curriculum import Band, Rates
 from mocktrial.synth.plan.difficulty import difficulty_of
 
 _BINS = 5  # of a measure with many values
+_TOLD = 5  # pass rates that a message names
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,23 @@ def measure(tasks: Iterable[Task], rates: Mapping[str, Rates]) -> list[Measured]
 def within(measured: Iterable[Measured], band: Band) -> list[str]:
     """Ids of the tasks whose pass rate lies in the band, both ends included."""
     return [one.task for one in measured if one.rate is not None and band.low <= one.rate <= band.high]
+
+
+def told_rates(measured: Iterable[Measured]) -> str:
+    """How many tasks have which pass rate, the commonest few: "5 have 0, 2 have 0.25"."""
+    counts = Counter(one.rate for one in measured if one.rate is not None)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in ranked[_TOLD:])
+    told = [f"{count} have {rate:.4g}" for rate, count in ranked[:_TOLD]]
+    return ", ".join([*told, *([f"{rest} have others"] if rest else [])])
+
+
+def wider(measured: Iterable[Measured], band: Band) -> Band:
+    """The band up to the pass rate that lies nearest to it, in whole hundredths."""
+    rates = {one.rate for one in measured if one.rate is not None}
+    near = min(rates, key=lambda rate: (max(band.low - rate, rate - band.high), rate))
+    low, high = math.floor(100 * near) / 100, math.ceil(100 * near) / 100
+    return replace(band, low=min(band.low, low), high=max(band.high, high))
 
 
 def mean_rates(measured: Iterable[Measured]) -> dict[str, float]:

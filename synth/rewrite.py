@@ -31,6 +31,7 @@ from mocktrial.synth.teacher.ledger import Entry, TokenLedger
 from mocktrial.synth.voice.speech import no_name, verbs, with_article
 
 _DATA = Path(__file__).parent / "voice"
+NO_ANSWER = "no answer"
 _ATTEMPTS = 2
 _DEAD = 20  # failures in a row after which the endpoint counts as dead
 _LONGEST, _SHORTEST = 4.0, 0.4  # of the reworded text, times the characters of the planned one
@@ -45,6 +46,7 @@ class Rewriter:
 
     def __init__(self, model: ChatModel, ledger: TokenLedger, *, concurrency: int = 8) -> None:
         self.counts: Counter[str] = Counter()
+        self.failure: NoResult | None = None  # the last
         self._model, self._ledger = model, ledger
         self._slots = asyncio.Semaphore(concurrency)
         self._failed = 0  # in a row
@@ -59,11 +61,12 @@ class Rewriter:
             try:
                 text, reason = await self._reworded(task)
             except NoResult as error:
+                self.failure = error
                 self._failed += 1
                 if self._failed >= _DEAD:
                     hint = "see to the endpoint and run the same command again: what was paid for is kept"
                     raise UsageError(f"{_DEAD} requests in a row failed: {error}", hint=hint) from error
-                text, reason = task.instruction, "no answer"
+                text, reason = task.instruction, NO_ANSWER
             else:
                 self._failed = 0
         self.counts[reason or "reworded"] += 1

@@ -110,9 +110,10 @@ def _source_of(dataset: Dataset) -> Source:
     return Source(name=dataset.name, tasks=dataset.tasks, images=images)
 
 
-def run_name(source: Source, agent: str) -> str:
-    """The default name of a run: source and agent, in letters that a folder may have."""
-    return re.sub(r"[^a-z0-9._-]+", "-", f"{source.name}-{agent}".lower()).strip("-._")[:64]
+def run_name(source: Source, agent: str, split: str | None = None) -> str:
+    """The default name of a run: source, split where one was chosen, and agent, in letters that a folder may have."""
+    name = "-".join(filter(None, (source.name, split, agent)))
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:64]
 
 
 @dataclass(frozen=True)

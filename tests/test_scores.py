@@ -62,12 +62,17 @@ def test_replaying_a_run_finds_what_was_changed_in_it(cli: Run) -> None:
     code, _, err = cli("replay", "runs/a", "nobody")
     assert code == 2
     assert "no episode 'nobody'" in err
+    task = json.loads(Path("datasets/small/tasks.jsonl").read_text("utf-8").splitlines()[0])["id"]
+    assert f"numbers go from 1 to 6; for example 1, {task} or {task}/0; or all" in err
 
 
 def test_regrading_writes_a_run_beside_the_old_one(cli: Run) -> None:
     cli("run", "datasets/small", "--agent", "expert", "--name", "a")
     same = json.loads(cli("regrade", "runs/a", "--name", "same", "--json")[1])
     assert (same["episodes"], same["changed"], same["success_after"]) == (6, 0, 1.0)
+    out = cli("regrade", "runs/a", "--name", "again")[1]
+    assert "changed: nothing" in out
+    assert "fingerprints" not in out
     rewrite(lambda task: task["rubric"]["interactions"].append({"kind": "tell", "id": "greets", "any_of": ["moin"]}))
     code, out, _ = cli("regrade", "runs/a", "--json")
     found = json.loads(out)
@@ -113,6 +118,15 @@ def test_lines_from_a_pipe_play_too(cli: Run, tmp_path: Path) -> None:
     code, _, err = cli("play", "datasets/small", "--task", "nobody")
     assert code == 2
     assert "no task 'nobody'" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("play", "datasets/small", "--base-url", "http://127.0.0.1:9/v1"), ("view", "--port", "99999")]
+)
+def test_what_cannot_be_meant_is_refused(cli: Run, arguments: tuple[str, ...]) -> None:
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert re.search("does nothing here|65535", err)
 
 
 @pytest.mark.parametrize("verb", ["compare", "regrade", "replay", "play"])

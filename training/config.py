@@ -6,15 +6,17 @@ with the key's name; nothing is coerced silently.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import tomlkit
 from pydantic import Field, ValidationError, model_validator
 
 from mocktrial.mocktools.errors import UsageError
-from mocktrial.mocktools.spec import Frozen
+from mocktrial.mocktools.files import broken
+from mocktrial.training.keys import Table, listed
 from mocktrial.training.objectives.presets import PRESETS, PolicyLoss, PresetName
 from mocktrial.training.rollouts.config import RolloutConfig
 
@@ -22,41 +24,57 @@ Verb: TypeAlias = Literal["sft", "kto", "dpo", "rl"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
-class LoraConfig(Frozen):
+class LoraConfig(Table):
     """Low-rank adapters on the linear layers of every block; all else stays as it is."""
 
     rank: int = Field(8, ge=1)
-    alpha: float = Field(16.0, gt=0)  # the adapter's output is scaled by alpha / rank
-    targets: tuple[str, ...] = ()  # names of layers, such as "q_proj"; empty = all linear ones
+    """Inner width of an adapter."""
+    alpha: float = Field(16.0, gt=0)
+    """The adapter's output is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Names of layers, such as "q_proj"; empty = all linear ones."""
 
 
-class SftConfig(Frozen):
-    weighting: Literal["none", "idft"] = "none"  # idft: tokens by how far they are from the policy's own
-    scale: float = Field(1.0, gt=0)  # idft: the paper's b
+class SftConfig(Table):
+    weighting: Literal["none", "idft"] = "none"
+    """Of tokens. "idft": by how far they are from the policy's own."""
+    scale: float = Field(1.0, gt=0)
+    """With "idft", the paper's b."""
 
 
-class KtoConfig(Frozen):
-    beta: float = Field(0.1, gt=0)  # ToolRec uses 0.01 (METHODS section 3)
-    desirable_weight: float = Field(1.0, ge=0)  # lambda_D
-    undesirable_weight: float = Field(1.0, ge=0)  # lambda_U
-    z: Literal["shuffled", "shifted", "none"] = "shuffled"  # "shifted": as TRL 1.16 pairs rows; "none": z = 0
-    clip: float = Field(0.0, ge=0)  # bound of a row's log-ratio in nats; 0 = none
+class KtoConfig(Table):
+    beta: float = Field(0.1, gt=0)
+    """How close to the reference policy. ToolRec uses 0.01 (METHODS section 3)."""
+    desirable_weight: float = Field(1.0, ge=0)
+    """Lambda_D: of desirable trajectories."""
+    undesirable_weight: float = Field(1.0, ge=0)
+    """Lambda_U: of undesirable trajectories."""
+    z: Literal["shuffled", "shifted", "none"] = "shuffled"
+    """The reference point. "shifted": as TRL 1.16 pairs rows; "none": z = 0."""
+    clip: float = Field(0.0, ge=0)
+    """Bound of a row's log-ratio in nats; 0 = none."""
 
 
-class DpoConfig(Frozen):
+class DpoConfig(Table):
     """Pairs are made of episodes of one group with one prompt: a desirable and an undesirable one."""
 
     beta: float = Field(0.1, gt=0)
-    pairs: Literal["once", "all"] = "once"  # once: each episode in one pair at most; all: each with each
-    weighting: Literal["none", "transport"] = "none"  # transport: OTPO's weight of each token
-    reg: float = Field(1.0, gt=0)  # transport: entropy
-    reg_m: float = Field(0.2, gt=0)  # transport: of the marginals
+    """How close to the reference policy."""
+    pairs: Literal["once", "all"] = "once"
+    """An episode is in one pair at most, or each desirable one with each undesirable one."""
+    weighting: Literal["none", "transport"] = "none"
+    """Of tokens. "transport": OTPO's."""
+    reg: float = Field(1.0, gt=0)
+    """With "transport", the weight of the entropy."""
+    reg_m: float = Field(0.2, gt=0)
+    """With "transport", the weight of the marginals."""
 
 
 class RlConfig(PolicyLoss):
     """A preset's loss; any key of `PolicyLoss` that is given stands in place of the preset's."""
 
     preset: PresetName = "grpo"
+    """The other keys, where they are left out, are the preset's; those shown are grpo's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,53 +88,92 @@ class RlConfig(PolicyLoss):
 class OnlineConfig(RolloutConfig):
     """`[rollouts]`: the policy plays what it learns from, step by step."""
 
-    dataset: str  # folder of tasks
+    dataset: str
+    """Folder of tasks to play."""
     split: str = "train"
-    tasks_per_step: int = Field(4, ge=1)  # groups that an optimizer step learns from
-    updates: int = Field(1, ge=1)  # optimizer steps on the episodes of a step, at most; the first one is on-policy
+    """Of the dataset."""
+    tasks_per_step: int = Field(4, ge=1)
+    """Groups that a step learns from."""
+    updates: int = Field(1, ge=1)
+    """Optimizer steps on the episodes of a step, at most; the first one is on-policy."""
 
 
-class EvaluationConfig(Frozen):
+class EvaluationConfig(Table):
     """`[evaluation]`: greedy play of held-out tasks while training; the best checkpoint is kept beside the last."""
 
-    every: int = Field(10, ge=1)  # steps; also before the first and after the last
+    every: int = Field(10, ge=1)
+    """Steps between evaluations; there is one before the first step and after the last."""
     split: str = "test"
-    tasks: int = Field(32, ge=1)  # the first so many of the split
-    dataset: str = ""  # empty = that of the rollouts
-    max_new_tokens: int = Field(64, ge=1)  # of a turn
-    turns: int = Field(16, ge=1)  # of an episode
+    """Of the dataset."""
+    tasks: int = Field(32, ge=1)
+    """The first so many of the split."""
+    dataset: str = ""
+    """Folder of tasks; empty = that of the rollouts."""
+    max_new_tokens: int = Field(64, ge=1)
+    """Of a turn, at most."""
+    turns: int = Field(16, ge=1)
+    """Of an episode, at most."""
 
 
-class TrainConfig(Frozen):
+class TrainConfig(Table):
     objective: Verb
-    name: str = Field(pattern=NAME_PATTERN)  # the checkpoint's folder under `out`
-    data: str = ""  # a run's folder, or a JSONL file of records; empty only where [rollouts] plays them
-    model: str = "smollm2"  # as `agents.local.weights.load` takes it
+    """Follows from the verb and may be left out."""
+    name: str = Field(pattern=NAME_PATTERN)
+    """The checkpoint's folder under `out`."""
+    data: str = ""
+    """A run's folder, or a JSONL file of records; empty only where [rollouts] plays them."""
+    model: str = "smollm2"
+    """A checkpoint's folder, a hub id (owner/name), or "smollm2"."""
     out: str = "checkpoints"
+    """Folder of checkpoints."""
     seed: int = 0
-    steps: int = Field(0, ge=0)  # optimizer steps; 0 = as many as `epochs` make
+    """Same seed, same losses on the same machine."""
+    steps: int = Field(0, ge=0)
+    """Optimizer steps; 0 = as many as `epochs` make."""
     epochs: int = Field(1, ge=1)
-    batch_size: int = Field(8, ge=1)  # trajectories an optimizer step
-    micro_batch_tokens: int = Field(2048, ge=1)  # computed tokens a forward pass; memory, not the result
+    """How often each trajectory is seen."""
+    batch_size: int = Field(8, ge=1)
+    """Trajectories an optimizer step."""
+    micro_batch_tokens: int = Field(2048, ge=1)
+    """Computed tokens a forward pass; less takes less memory, the result stays."""
     learning_rate: float = Field(2e-4, gt=0)
-    warmup: float = Field(0.1, ge=0, le=1)  # share of the steps
+    """Of AdamW, at its peak."""
+    warmup: float = Field(0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """Of the learning rate after the warm-up."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
     weight_decay: float = Field(0.0, ge=0)
-    clip_norm: float = Field(1.0, gt=0)  # of the whole gradient
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 only where the device multiplies it
-    frozen_layers: int = Field(0, ge=0)  # so many first layers and the embeddings stay as they are; 0 = none
-    save_every: int = Field(0, ge=0)  # steps between checkpoints; 0 = only at the end
-    keep_optimizer: bool = True  # in the checkpoint, so that it can be resumed; twice the model's size
-    track: tuple[Literal["trackio", "tensorboard"], ...] = ()  # metrics go there too, not only to a JSONL file
-    lora: LoraConfig | None = None  # None = all weights learn
+    """Of AdamW."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Of the whole gradient, at most."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """With "auto", a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """With "auto", bf16 only where the device multiplies it."""
+    frozen_layers: int = Field(0, ge=0)
+    """So many first layers and the embeddings stay as they are; 0 = none."""
+    save_every: int = Field(0, ge=0)
+    """Steps between checkpoints; 0 = only at the end."""
+    keep_optimizer: bool = True
+    """In the checkpoint, so that it can be resumed; twice the model's size."""
+    track: tuple[Literal["trackio", "tensorboard"], ...] = ()
+    """Metrics go there too, not only to a JSONL file."""
+    lora: LoraConfig | None = None
+    """Low-rank adapters learn, all else stays as it is; left out: all weights learn."""
     sft: SftConfig = SftConfig()
+    """Read by `train sft`."""
     kto: KtoConfig = KtoConfig()
+    """Read by `train kto`."""
     dpo: DpoConfig = DpoConfig()
+    """Read by `train dpo`."""
     rl: RlConfig = RlConfig()
-    rollouts: OnlineConfig | None = None  # rl only; None = recorded episodes
-    evaluation: EvaluationConfig | None = None  # None = no held-out play
+    """Read by `train rl`."""
+    rollouts: OnlineConfig | None = None
+    """`train rl` only: the policy plays what it learns from; left out: `data` has the episodes."""
+    evaluation: EvaluationConfig | None = None
+    """Greedy play of held-out tasks while it trains; left out: none."""
 
     @model_validator(mode="after")
     def _meaningful(self) -> TrainConfig:
@@ -149,13 +206,18 @@ def load_config(path: Path, verb: Verb) -> TrainConfig:
 
 def parse_config(given: dict[str, Any], where: str) -> TrainConfig:
     """A config from plain data; errors say `where`, which key and why."""
-    try:
-        return TrainConfig.model_validate(given)
+    try:  # as JSON: strict, but an array is a tuple
+        return TrainConfig.model_validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "config"
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-        raise UsageError(f"{where}: {key}: {reason}", hint="remove or correct the key") from error
+        raise broken(
+            where, error, hint=f"mocktrial train {given.get('objective', 'VERB')} --keys lists the keys"
+        ) from error
+
+
+def keys_of(verb: Verb) -> list[str]:
+    """Every key that `mocktrial train VERB` reads, with default and meaning: a line a key."""
+    of_rl = {"rollouts"} if verb != "rl" else set()
+    return list(listed(TrainConfig, {"objective", *get_args(Verb)} - {verb} | of_rl))
 
 
 def dump_config(config: TrainConfig) -> str:

@@ -33,6 +33,7 @@ from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.production.generate import generate
 from mocktrial.training.config import KtoConfig, TrainConfig, Verb
+from mocktrial.training.monitor import watching
 from mocktrial.training.records import records_of
 from mocktrial.training.run import examples_of
 from mocktrial.training.session import Watch
@@ -162,12 +163,8 @@ class _Stage:
     def learn(self, loaded: LoadedModel, lessons: Sequence[Trajectory], config: TrainConfig) -> tuple[float, ...]:
         """Train the model in place and leave a checkpoint; the loss of each step."""
         records = records_of(lessons, config.objective)
-        with progress(f"training: {config.objective} on {len(records)} episodes", 100) as advance:
-            watch = Watch(
-                folder=Path(config.out) / config.name,
-                tokenizer=loaded.tokenizer,
-                progress=lambda step, total, loss: advance(100 * step // total, f"loss {loss:.3f}"),
-            )
+        with watching(f"{config.objective} on {len(records)} episodes") as (tell, log):
+            watch = Watch(Path(config.out) / config.name, loaded.tokenizer, tell, log)
             result = fit(loaded.model, examples_of(records, Renderer(loaded.tokenizer)), config, watch=watch)
         return result.losses
 

@@ -47,6 +47,22 @@ class Cost(Frozen):
     learning: int
     memory: int
 
+    def told(self) -> dict[str, str]:
+        """Each figure with its unit."""
+        return {
+            "rows": f"{self.rows:,} trajectories",
+            "tokens": f"{self.tokens:,} tokens",
+            "trained": f"{self.trained:,} tokens",
+            "steps": f"{self.steps:,} steps",
+            "rows_per_step": f"{self.rows_per_step:,.1f} trajectories",
+            "computed_per_step": f"{self.computed_per_step:,} tokens",
+            "flops_per_step": f"{self.flops_per_step / 1e9:,.1f} GFLOP",
+            "seconds_per_step": f"{self.seconds_per_step:,.2f} s or more",
+            "parameters": f"{self.parameters:,} numbers",
+            "learning": f"{self.learning:,} numbers",
+            "memory": f"{self.memory / 2**20:,.0f} MiB",
+        }
+
 
 @dataclass
 class _Counter:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeAlias
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from mocktrial.envs.console import progress
+from mocktrial.envs.console import Advance, progress
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.journal import Metrics, journal_of
 from mocktrial.training.session import Progress, Watch
@@ -29,15 +29,16 @@ _COLUMNS = {
     "seconds": "{:.1f}",
     "rollout_seconds": "{:.1f}",
 }
+_TOLD = ("loss", "reward", "held_out_success")  # of these, in a plain line
 
 
 @contextmanager
-def watching(name: str, total: int) -> Iterator[tuple[Progress, Log]]:
+def watching(name: str) -> Iterator[tuple[Progress, Log]]:
     """Two callables for a `session.Watch`: its `progress`, and a `log` to be called beside the journal's."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        with progress(f"training {name}", total) as advance:
-            yield lambda done, steps, loss: advance(done * total // max(1, steps), f"loss {loss:.3f}"), lambda *_: None
+        with ExitStack() as stage:
+            yield _lines(name, stage)
         return
     rows: deque[tuple[int, Metrics]] = deque(maxlen=_SHOWN)
     with Live(console=console, refresh_per_second=4) as live:
@@ -49,10 +50,24 @@ def watching(name: str, total: int) -> Iterator[tuple[Progress, Log]]:
         yield lambda done, steps, loss: None, log
 
 
+def _lines(name: str, stage: ExitStack) -> tuple[Progress, Log]:
+    """Plain lines. The stage begins with the first step: how many there are is known by then."""
+    last: dict[str, float] = {}
+    advance: Advance | None = None
+
+    def tell(done: int, steps: int, loss: float) -> None:
+        nonlocal advance
+        advance = advance or stage.enter_context(progress(f"training {name}", steps))
+        figures = [f"{key.replace('_', ' ')} {_COLUMNS[key].format(last[key])}" for key in _TOLD if key in last]
+        advance(done, ", ".join(["steps", *figures]))
+
+    return tell, lambda step, metrics: last.update(metrics)
+
+
 @contextmanager
 def watched(config: TrainConfig, *, resume: bool) -> Iterator[Watch]:
     """A `session.Watch` that writes the journal, tells the config's trackers, and shows a person how it goes."""
-    with journal_of(config, resume=resume) as journal, watching(config.name, 100) as (progress, show):
+    with journal_of(config, resume=resume) as journal, watching(config.name) as (progress, show):
 
         def log(step: int, metrics: Metrics) -> None:
             journal.log(step, metrics)

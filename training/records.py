@@ -17,6 +17,7 @@ from mocktrial.envs.chat import Message, TokenTrace, ToolSchema
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.files import read_text
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.config import Verb
 
@@ -43,10 +44,10 @@ def read_records(path: Path, objective: Verb) -> list[Record]:
     if (path / "ledger.sqlite").is_file():
         with Ledger.read(path / "ledger.sqlite") as ledger:
             return records_of(ledger.trajectories(), objective)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the trajectories at {path}: {error}") from error
+    hint = "data is the folder of a run, runs/NAME, or a JSONL file of records"
+    if path.is_dir():
+        raise UsageError(f"{path} holds no run", hint=hint)
+    text = read_text(path, hint=hint)
     return [_record(line, f"{path}:{number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 

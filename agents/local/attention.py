@@ -32,22 +32,6 @@ class Rows(Protocol):
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor: ...
 
 
-class Packed:
-    """Rows of the given lengths, each attending to itself alone. Nothing is kept; gradients flow."""
-
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self._lengths = list(lengths)
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        out = []
-        start = 0
-        for length in self._lengths:
-            here = slice(start, start + length)
-            out.append(_one_row(q[:, here], k[:, here], v[:, here], None, scale))
-            start += length
-        return torch.cat(out, dim=1)
-
-
 class Slab:
     """Keys and values that a batch of rows is being decoded on: kept (L, 2, B, K, capacity, D), L counts layers.
 

@@ -93,10 +93,6 @@ class Decoder:
         self._waiting: deque[Request] = deque()
         self._rows: list[_Row] = []  # each at its place in the slab
 
-    @property
-    def busy(self) -> bool:
-        return bool(self._waiting or self._rows)
-
     def submit(self, request: Request) -> None:
         self._waiting.append(request)
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mocktrial.envs.chat import Message, TokenTrace, ToolSchema, assistant, tool_call
+from mocktrial.envs.chat import Message, ToolSchema, assistant, tool_call
 from mocktrial.mocktools.errors import UsageError
 
 CALL = "<tool_call>"
@@ -34,16 +34,6 @@ class Row:
 
     ids: tuple[int, ...]
     mask: tuple[int, ...]
-
-    @classmethod
-    def from_traces(cls, traces: Iterable[TokenTrace]) -> Row:
-        """A whole conversation exactly as it was sampled."""
-        ids: list[int] = []
-        mask: list[int] = []
-        for trace in traces:
-            ids += trace.context + trace.sampled
-            mask += [0] * len(trace.context) + [1] * len(trace.sampled)
-        return cls(tuple(ids), tuple(mask))
 
 
 class Renderer:

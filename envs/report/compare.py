@@ -66,7 +66,7 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
     """Compare two runs, named as in `places`. Raises `UsageError` for unlike ones, or without a task in common."""
     places = [RunPlace.named(first), RunPlace.named(second)]
     with read_run(places[0]) as one, read_run(places[1]) as two:
-        changed = _allowed(one.config, two.config, {*MAY_DIFFER, *differ})
+        changed = _allowed(one.config, two.config, differ)
         sides = [_only_agent(one, places[0]), _only_agent(two, places[1])]
         labels = [place.name for place in places]
         labels[1] += " #2" if labels[0] == labels[1] else ""
@@ -94,10 +94,18 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
         )
 
 
-def _allowed(first: Mapping[str, object], second: Mapping[str, object], differ: set[str]) -> dict[str, tuple[str, str]]:
-    """What differs between two configs. Raises `UsageError` for what may not."""
+def _allowed(
+    first: Mapping[str, object], second: Mapping[str, object], differ: Iterable[str]
+) -> dict[str, tuple[str, str]]:
+    """What differs between two configs. Raises `UsageError` for what may not, and for a key of neither."""
+    may = {*MAY_DIFFER, *differ}
+    paths = {key for config in (first, second) for key in differences({}, config)}
+    known = {*paths, *map(_top, paths)}
+    if strange := sorted(may - known - {*MAY_DIFFER}):
+        hint = ", ".join(sorted({*map(_top, known)} - {SOURCE, ""}))
+        raise UsageError(f"no run has a key {strange[0]!r} that could differ", hint=f"keys are: {hint}")
     changed = {key: pair for key, pair in differences(first, second).items() if _top(key) != SOURCE}
-    unlike = {key: pair for key, pair in changed.items() if not {key, _top(key)} & differ}
+    unlike = {key: pair for key, pair in changed.items() if not {key, _top(key)} & may}
     if unlike:
         keys = ",".join(dict.fromkeys(map(_top, unlike)))
         raise UsageError(

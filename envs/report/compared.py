@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mocktrial.envs.console import counted
 from mocktrial.envs.report.compare import RunComparison
 from mocktrial.envs.report.model import AgentSummary
 from mocktrial.envs.report.table import percent, print_users, signed, split_line
@@ -32,7 +33,8 @@ def print_comparison(found: RunComparison, console: Console) -> None:
         if variance is not None:
             console.print(Text(f"variance of one result, {label}: {split_line(variance)}"))
     if any(found.alone):
-        console.print(Text(f"left out: {found.alone[0]} and {found.alone[1]} tasks with a result in one run only"))
+        alone = " and ".join(counted(number, "task") for number in found.alone)
+        console.print(Text(f"left out: {alone} with a result in the first and in the second run only"))
     for key, (before, after) in found.differing.items():
         console.print(Text(f"the runs differ in {key}: {before} -> {after}", style="dim"))
     print_users(found.users, console)
@@ -42,7 +44,7 @@ def print_comparison(found: RunComparison, console: Console) -> None:
 def _verdict(found: RunComparison) -> str:
     one = found.success.difference
     said = "a difference" if found.told_apart else "no difference that these tasks can show"
-    return f"success: {said}, {signed(one)} on {one.tasks} tasks ({one.method})"
+    return f"success: {said}, {signed(one)} on {counted(one.tasks, 'task')} ({one.method})"
 
 
 def _table(found: RunComparison) -> Table:

@@ -18,8 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mocktrial.envs.atomic import whole_file
+from mocktrial.envs.console import counted
 from mocktrial.envs.report.model import Page, Report
-from mocktrial.envs.report.table import percent, short, signed, split_line
+from mocktrial.envs.report.table import at_k, percent, short, shown_k, signed, split_line
 from mocktrial.envs.trajectory import Event, Trajectory
 
 MAX_BYTES = 18_000_000  # of trajectories in one file
@@ -69,8 +70,9 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, short=short, signed=signed, clip=clip, plain=plain, split_line=split_line
-    )
+        percent=percent, short=short, signed=signed, clip=clip, plain=plain, split_line=split_line, at_k=at_k,
+        counted=counted, shown_k=shown_k,
+    )  # fmt: skip
     return environment
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mocktrial.envs.console import counted
 from mocktrial.envs.report.model import AgentSummary, Report, UserCard
 from mocktrial.envs.statistics import EXACT, Estimate, VarianceSplit
 
@@ -23,7 +24,7 @@ def print_report(report: Report, console: Console) -> None:
     if any(len(agent.pass_at) > 1 for agent in report.agents):
         console.print(_pass_k(report))
     for one in report.comparisons:
-        line = f"{one.second} - {one.first}: {signed(one.difference)} on {one.difference.tasks} tasks"
+        line = f"{one.second} - {one.first}: {signed(one.difference)} on {counted(one.difference.tasks, 'task')}"
         line += f"; McNemar p = {one.test.p:.3g} ({one.test.better} better, {one.test.worse} worse)"
         if one.runs_needed:
             line += f"; runs an arm to see it again: {one.runs_needed}"
@@ -36,8 +37,8 @@ def print_report(report: Report, console: Console) -> None:
 def _print_agent(agent: AgentSummary, console: Console) -> None:
     """What stands in no column: recovery, what varies, who failed, what had no result."""
     if agent.recovery is not None:
-        tasks = agent.recovery.tasks
-        console.print(Text(f"{agent.label}: recovery after a tool's fault: {percent(agent.recovery)} on {tasks} tasks"))
+        on = counted(agent.recovery.tasks, "task")
+        console.print(Text(f"{agent.label}: recovery after a tool's fault: {percent(agent.recovery)} on {on}"))
     if agent.variance is not None and agent.variance.shares:
         console.print(Text(f"{agent.label}: variance of one result: {split_line(agent.variance)}"))
     if agent.blames:
@@ -62,7 +63,9 @@ def print_users(users: Iterable[UserCard], console: Console) -> None:
             for name, one in user.certificate.rates.items()
         )
         old = "" if user.current else " (the user has changed since)"
-        said = f"user {user.name}, certified over {user.certificate.conversations} conversations{old}: {rates}"
+        said = (
+            f"user {user.name}, certified over {counted(user.certificate.conversations, 'conversation')}{old}: {rates}"
+        )
         console.print(Text(said, style="dim"), soft_wrap=True)
 
 
@@ -115,19 +118,23 @@ def _overview(report: Report) -> Table:
     return table
 
 
+def shown_k(agents: Iterable[AgentSummary]) -> list[int]:
+    """1, 2, 4, 8, ... and the most trials: what of pass@k fits on a page."""
+    most = max(1, *(len(agent.pass_at) for agent in agents))
+    return [*(2**power for power in range((most - 1).bit_length())), most]
+
+
+def at_k(series: Sequence[Estimate], shown: Iterable[int]) -> list[Estimate | None]:
+    """Of pass@1, pass@2, ... those that are shown; None beyond the last."""
+    return [series[k - 1] if k <= len(series) else None for k in shown]
+
+
 def _pass_k(report: Report) -> Table:
-    most = max(len(agent.pass_at) for agent in report.agents)
-    table = Table(title="pass@k and pass^k, %", title_justify="left")
-    table.add_column("agent")
-    for k in range(1, most + 1):
-        table.add_column(f"@{k}", justify="right")
-    for k in range(2, most + 1):
-        table.add_column(f"^{k}", justify="right")
+    shown = shown_k(report.agents)
+    table = Table("agent", "k", title="pass@k and pass^k, %", title_justify="left")
+    for k in shown:
+        table.add_column(str(k), justify="right", no_wrap=True)
     for agent in report.agents:
-        at, hat = ([*map(short, one)] for one in (agent.pass_at, agent.pass_hat[1:]))
-        table.add_row(Text(agent.label), *_filled(at, most), *_filled(hat, most - 1))
+        for name, series in (("pass@k", agent.pass_at), ("pass^k", agent.pass_hat)):
+            table.add_row(Text(agent.label), name, *map(short, at_k(series, shown)))
     return table
-
-
-def _filled(cells: list[str], length: int) -> list[str]:
-    return cells + ["-"] * (length - len(cells))

@@ -29,6 +29,12 @@ def open_to(record: RecordDesign, link: LinkDesign) -> str:
     return " AND ".join(tests) or "1"
 
 
+def create_verb(scene: Scene, record: RecordDesign) -> str:
+    """How a user asks for one; not "book a booking"."""
+    verbs = [verb for verb in record.record.create if not record.noun.one.startswith(verb)]
+    return scene.chance.choice(verbs or record.record.create)
+
+
 def create_goals(scene: Scene, record: RecordDesign) -> Iterator[GoalData]:
     """Making a record: all links named; one of them chosen by a preference or within a bound."""
     op = scene.ops.get("create", record.record.name)
@@ -50,7 +56,7 @@ def _create(scene: Scene, record: RecordDesign, op: Op, picked: LinkDesign | Non
     facts: list[GoalData] = []
     plan: list[GoalData] = []
     arguments: GoalData = {}
-    phrase = ""
+    phrase, listed = "", ""
     checks: list[GoalData] = []
     for link in record.links:
         if link is picked:
@@ -81,9 +87,6 @@ def _create(scene: Scene, record: RecordDesign, op: Op, picked: LinkDesign | Non
         arguments[op.args[link.name]] = way.key()
     for item in record.fields:
         options = scene.values(item)
-        if item.kind == "flag":
-            arguments[op.args[item.name]] = {"value": True}
-            continue
         bind.append({"name": item.name, "choices": options})
         arguments[op.args[item.name]] = {"fact": item.name}
         vague = how == "vague" and item.kind in ("day", "time")
@@ -91,9 +94,16 @@ def _create(scene: Scene, record: RecordDesign, op: Op, picked: LinkDesign | Non
             about = vague_day(f":{item.name}") if item.kind == "day" else vague_time(f":{item.name}")
             bind.append({"sql": f"SELECT {about} AS {item.name}_about"})
         facts.append(scene.value_fact(item, kind="vague") if vague else scene.value_fact(item))
-        said = f" {item.prep} {{{item.name}}}" if item.prep else f", {item.words} {{{item.name}}}"
-        phrase += f"[{said}| {{{item.name}_about}}]" if vague else f"[{said}]"
-    verb = scene.chance.choice(record.record.create)
+        noun = "" if item.kind == "flag" else f"{item.words}: "
+        said = f" {item.prep} {{{item.name}}}" if item.prep else f", {noun}{{{item.name}}}"
+        if vague:
+            phrase += f"[{said}| {{{item.name}_about}}]"
+        elif item.prep:
+            phrase += f"[{said}]"
+        else:
+            listed += f"[{said}]"
+    phrase += listed
+    verb = create_verb(scene, record)
     words = {"verb": verb, "a_noun": record.noun.a, "parts": phrase}
     frames = scene.frames("create", words)
     frames["wish"] = capital(f"{verb} {record.noun.a}{_plain(phrase)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mocktrial.synth.compose.create_goals import create_verb
 from mocktrial.synth.compose.design import LinkDesign, RecordDesign, RuleDesign
 from mocktrial.synth.compose.ops import Op
 from mocktrial.synth.compose.scene import GoalData, Named, Scene, calling, manner, named
@@ -29,7 +30,7 @@ def _either(scene: Scene, record: RecordDesign, rule: RuleDesign, link: LinkDesi
     if create is None or free is None or party is None or first is None or second is None or verified:
         return
     words = {
-        "verb": scene.chance.choice(record.record.create), "a_noun": record.noun.a, "party": party.id,
+        "verb": create_verb(scene, record), "a_noun": record.noun.a, "party": party.id,
         "prep": link.link.prep, "first": first.id, "second": second.id,
     }  # fmt: skip
     frames, told = scene.frames("either", words), _told(record)
@@ -70,10 +71,10 @@ def _make(record: RecordDesign, create: Op, party: Named, way: Named, link: Link
 def _told(record: RecordDesign) -> str:
     """A sentence with the values of the fields, which are all told."""
     parts = (
-        f" {item.prep or f', {item.words}'} {{{item.name}{_manner(item)}}}".replace(" , ", ", ")
+        f", {item.flag}" if item.kind == "flag"
+        else f" {item.prep or f', {item.words}'} {{{item.name}{_manner(item)}}}".replace(" , ", ", ")
         for item in record.fields
-        if item.kind != "flag"
-    )
+    )  # fmt: skip
     text = "".join(parts).removeprefix(",")
     return f" For the rest:{text}." if text else ""
 

@@ -24,6 +24,7 @@ from mocktrial.synth.kits import Field
 GoalData = dict[str, Any]
 _SLOT = re.compile(r"<(\w+)>")
 _FRAMES = 4  # wordings a goal
+_BOOLEANS = {True: ("True", "1"), False: ("False", "0")}  # how a flag is written where it is bound and where it is read
 _SHORT = ("of", "for", "on", "at", "in", "to", "from", "with", "by")  # after these a value says which one is meant
 
 
@@ -85,6 +86,9 @@ class Scene:
         }  # fmt: skip
         if item.unit:
             fact["spoken"] = f"{{}} {item.unit}"
+        if item.kind == "flag":  # told, never hidden: who does not ask is right half of the time
+            fact |= {"label": f"whether it is {item.flag}", "question": f"Is it {item.flag} or not?", "hide": False}
+            fact["spoken_as"] = {word: said for truth, said in flag_words(item).items() for word in _BOOLEANS[truth]}
         return fact | more
 
 
@@ -107,6 +111,12 @@ def family(checks: Sequence[GoalData]) -> str:
 def goal_id(words: str, way: str = "") -> str:
     """A short id from a verb or name and the way that something is pointed at."""
     return f"{words.replace('_', ' ').replace(' ', '-').lower()[:18]}{'-' if way else ''}{way}"
+
+
+def flag_words(item: Field) -> dict[bool, str]:
+    """What a flag is called when true and when not: "gift-wrapped", "not gift-wrapped"; "without a helmet"."""
+    name, way = item.flag.partition(" ")[::2]
+    return {True: item.flag, False: f"without {way}" if name == "with" else f"not {item.flag}"}
 
 
 def manner(item: Field) -> str:

@@ -94,10 +94,7 @@ def _set_call(way: Named, item: Field, setter: Op, value: dict[str, Any]) -> Goa
 
 def _flag(scene: Scene, way: Named, item: Field, setter: Op) -> GoalData:
     words = {"thing": way.id, "noun": way.thing.noun.one, "fact": "value"}
-    fact = {
-        "id": "value", "label": f"whether it is {item.flag}", "question": f"Is it {item.flag} or not?", "hide": False,
-        "spoken_as": {"True": item.flag, "False": f"not {item.flag}", "1": item.flag, "0": f"not {item.flag}"},
-    }  # fmt: skip
+    fact = scene.value_fact(item, "value")
     return {
         "id": f"flag-{snake(item.name)}"[:32], **_renamed(scene.frames("flag", words), way),
         "bind": [_bind(way), {"name": "value", "choices": [True, False]}], "facts": [way.fact, fact],

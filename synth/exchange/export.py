@@ -84,7 +84,7 @@ def _kept(form: Format, trajectories: Iterable[Trajectory], turns: bool) -> Iter
 def find_format(name: str) -> Format:
     """The form of this name. Raises `UsageError`."""
     if name not in FORMATS:
-        raise UsageError(f"no form {name!r}", hint=f"choose one of {', '.join(FORMATS)}")
+        raise UsageError(f"no form {name!r}", hint=f"choose one of {', '.join(FORMATS)}; of a dataset, tau2")
     return FORMATS[name]
 
 
@@ -122,5 +122,5 @@ def _why(form: Format) -> str:
 
 def _card(name: str, form: Format, tally: Tally) -> str:
     loader = jinja2.FileSystemLoader(_TEMPLATES)
-    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    page = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)  # Markdown: nothing is escaped
     return page.get_template("card.md.j2").render(name=name, form=form, tally=tally, agents=sorted(tally.agents))

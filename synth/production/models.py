@@ -24,7 +24,7 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.synth.blueprint import BlueprintSource
 from mocktrial.synth.production.produce import Paid
 from mocktrial.synth.production.units import Reworder
-from mocktrial.synth.rewrite import Rewriter
+from mocktrial.synth.rewrite import NO_ANSWER, Rewriter
 from mocktrial.synth.sources import PROCEDURAL, source_of
 from mocktrial.synth.teacher.errors import BudgetSpent
 from mocktrial.synth.teacher.ledger import TokenLedger
@@ -157,4 +157,9 @@ class _Reworder:
     def __call__(self, tasks: Sequence[Task]) -> tuple[list[Task], dict[str, int]]:
         before = Counter(self.rewriter.counts)
         done = self.runner.run(self.rewriter.rewrite_all(tasks))
+        if set(self.rewriter.counts) == {NO_ANSWER}:  # that was the first unit, and nobody is there
+            raise UsageError(
+                f"{self.name} answered none of {len(tasks)} requests, no task was written: {self.rewriter.failure}",
+                hint="see to the endpoint (--base-url) and run the same command again",
+            )
         return done, dict(self.rewriter.counts - before)

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 from pydantic import Field, ValidationError
 
-from mocktrial.envs.atomic import sync, whole_file
+from mocktrial.envs.atomic import refused, sync, whole_file
 from mocktrial.envs.proof import Recipe
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
@@ -123,9 +123,7 @@ def open_parts(target: Path, recipe: Recipe) -> Iterator[Parts]:
             for file in parts._files:
                 file.close()
     except OSError as error:
-        raise UsageError(
-            f"cannot write {folder}: {error.strerror or error}", hint="free space, then run the same command again"
-        ) from error
+        raise refused(folder, error) from error
     finally:
         if lock >= 0:
             os.close(lock)

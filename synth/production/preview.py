@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mocktrial.envs.task import Argument, Ask, Call, Confirm, Finish, FromFact, FromStep, GoldStep, Persona, Task
@@ -16,8 +16,15 @@ _LEAST = 6  # worlds after which the families seen are taken to be all
 _TASKS = 24  # of a world at most: every kind of goal gets a turn
 
 
-def preview_tasks(job: Job, each: int) -> Iterator[str]:
-    """`each` tasks of every family, in plain text, from the first worlds of the source; few of a world."""
+def preview_text(shown: Mapping[str, Sequence[Task]]) -> Iterator[str]:
+    """Tasks by family, in plain text."""
+    for family, tasks in shown.items():
+        yield f"# {family}\n"
+        yield from map(_text, tasks)
+
+
+def preview_tasks(job: Job, each: int) -> dict[str, list[Task]]:
+    """`each` tasks of every family from the first worlds of the source; few of a world."""
     job = replace(job, per_world=_TASKS)
     shown: dict[str, list[Task]] = {}
     for number in itertools.islice(itertools.count(), _UNITS):
@@ -29,9 +36,7 @@ def preview_tasks(job: Job, each: int) -> Iterator[str]:
                 own.append(task)
         if number >= _LEAST - 1 and all(len(own) == each for own in shown.values()):
             break
-    for family in sorted(shown):
-        yield f"# {family}\n"
-        yield from map(_text, shown[family])
+    return dict(sorted(shown.items()))
 
 
 def _text(task: Task) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import random
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from mocktrial.envs.dataset import Proof
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Persona, Task
 from mocktrial.mocktools.check import check_image
-from mocktrial.mocktools.errors import SpecError
+from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.image import WorldImage, compile_world
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
@@ -52,7 +53,9 @@ _CHECK_ROUNDS = 5  # calls of each tool on generated arguments, a world
 _ID_ROOM = 58  # characters of a task's id before its number
 _OFFER = 4  # a donor world for so many foreign tools
 _COLLECTED_AT = 20_000  # containers made and not gone, a few megabytes
-_DONORS = 2**16  # worlds that donors are chosen from
+_DONORS = 2**10  # worlds of a kit that a donor is chosen from
+_MOST_DONORS = 24  # their tables, 125 at most, leave room for a world's own below the limit
+MOST_DISTRACTORS = 500  # of the donors' tools a world takes 700 or more: in the others names or tables clash
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Style:
 
     voices: personas of their own speak; without, the goals' personas in the goals' words.
     personas: those that speak, in turn; drawn by seed when empty. distractors: foreign tools in every world.
+    Raises `UsageError` for more than every world is sure to get.
     """
 
     voices: bool = False
@@ -68,6 +72,13 @@ class Style:
     distractors: int = 0
     scramble: bool = False
     reword: bool = False
+
+    def __post_init__(self) -> None:
+        if self.distractors > MOST_DISTRACTORS:
+            raise UsageError(
+                f"{self.distractors} distractors are more than the kits' worlds have to give",
+                hint=f"ask for {MOST_DISTRACTORS} at most",
+            )
 
     def speaker(self, seed: int, task: int, draft: int, roles: Sequence[str]) -> Persona | None:
         """Who asks for task number `task`: the next of the list, or one drawn by `draft`, the draft's own seed,
@@ -79,11 +90,13 @@ class Style:
         return Personas(seed).persona(draft, roles)
 
     def disguised(self, blueprint: Blueprint, seed: int) -> Blueprint:
-        """The blueprint with its disguise. Donors are worlds of the shipped kits, whatever the source is."""
+        """The blueprint with its disguise. Donors are worlds of different kits, whatever the source is."""
         if not (self.distractors or self.scramble or self.reword):
             return blueprint
-        count = 2 + self.distractors // _OFFER if self.distractors else 0
-        donors = [Composer(seed).blueprint(derive(seed, "donor", number) % _DONORS) for number in range(count)]
+        kits, chance = Composer(seed), random.Random(derive(seed, "donors"))
+        count = min(_MOST_DONORS, 2 + self.distractors // _OFFER) if self.distractors else 0
+        chosen = chance.sample(range(len(kits.names)), count)
+        donors = [kits.blueprint(kit + chance.randrange(_DONORS) * len(kits.names)) for kit in chosen]
         return disguise(
             blueprint, seed, distractors=self.distractors, donors=donors,
             scrambled=self.scramble, reworded=self.reword,

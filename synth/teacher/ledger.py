@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from pydantic import Field, ValidationError
 
+from mocktrial.envs.atomic import refused
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.files import broken
 from mocktrial.mocktools.spec import Frozen
@@ -53,7 +54,7 @@ class TokenLedger:
         except BlockingIOError as error:
             raise UsageError(f"another process is writing {path}", hint="wait for it") from error
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another folder") from error
+            raise refused(path, error) from error
         self._read()
 
     @property
@@ -76,7 +77,7 @@ class TokenLedger:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}", hint="is there room left?") from error
+            raise refused(self.path, error) from error
         self._count(entry, place)
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ import random
 import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'mocktrial[train]'")
+from tests.support.logprobs import logprobs_of  # noqa: E402
 from tests.support.tiny import one_thread, tiny_llama  # noqa: E402, F401
 from transformers import PreTrainedModel  # noqa: E402
 
-from mocktrial.agents.local.logprobs import logprobs_of  # noqa: E402
 from mocktrial.agents.local.paged import PagedSampler  # noqa: E402
 from mocktrial.agents.local.render import Row  # noqa: E402
 from mocktrial.agents.local.sampler import History, Request, Sample  # noqa: E402

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mocktrial.agents.local import weights
-from mocktrial.agents.local.weights import LoadedModel, load, save
+from mocktrial.agents.local.weights import LoadedModel, load
 from mocktrial.envs.chat import Completion
 from mocktrial.mocktools.errors import MissingExtra, NoResult, UsageError
 
@@ -41,11 +41,10 @@ def _ask(policy: Any, questions: list[str], turns: int = 2) -> list[list[Complet
 @pytest.mark.model
 def test_chats_are_batched_and_traced_as_sampled(loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
+    from tests.support.logprobs import logprobs_of, row_of
 
     from mocktrial.agents.local.decoding import Decoder
-    from mocktrial.agents.local.logprobs import logprobs_of
     from mocktrial.agents.local.policy import LocalPolicy
-    from mocktrial.agents.local.render import Row
 
     passes: list[int] = []
     real = Decoder.step
@@ -55,7 +54,7 @@ def test_chats_are_batched_and_traced_as_sampled(loaded: LoadedModel, monkeypatc
     assert len(passes) <= 24  # a chat's two turns, however many there are beside it
     traces = [[turn.trace for turn in chat if turn.trace] for chat in chats]
     assert [[trace.turn for trace in own] for own in traces] == [[0, 1]] * 4
-    rows = [Row.from_traces(chat) for chat in traces]
+    rows = [row_of(chat) for chat in traces]
     with torch.no_grad():
         taught = logprobs_of(loaded.model, rows)
     for chat, own, expected in zip(chats, traces, taught, strict=True):
@@ -193,8 +192,10 @@ def test_saved_weights_load_again(loaded: LoadedModel, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from mocktrial.training.engine import write_policy
+
     folder = tmp_path / "checkpoint"
-    save(loaded, folder)
+    write_policy(loaded.model, folder, loaded.tokenizer)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
     assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".jinja"}
     again = load(str(folder))
@@ -202,8 +203,6 @@ def test_saved_weights_load_again(loaded: LoadedModel, tmp_path: Path) -> None:
     for mine, theirs in zip(loaded.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     AutoModelForCausalLM.from_pretrained(folder)  # plain transformers reads it too
-    with pytest.raises(UsageError, match="exists already"):
-        save(loaded, folder)
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nowhere", "a/b/c"])

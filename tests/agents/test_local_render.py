@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocktrial.agents.local.render import CALL, MALFORMED, Renderer, Row, compact, signature
+from mocktrial.agents.local.render import CALL, MALFORMED, Renderer, compact, signature
 from mocktrial.agents.local.weights import load_tokenizer
 from mocktrial.envs.chat import Message, TokenTrace, assistant, tool_call
 from mocktrial.mocktools.errors import UsageError
@@ -93,7 +93,9 @@ def test_rendering_equals_the_traces_of_the_same_conversation(renderer: Renderer
             )
         )
         context = renderer.closing(sampled)
-    sampled_row, rendered = Row.from_traces(traces), renderer.render(CONVERSATION, [FIND])
+    from tests.support.logprobs import row_of
+
+    sampled_row, rendered = row_of(traces), renderer.render(CONVERSATION, [FIND])
     assert (sampled_row.ids, sampled_row.mask) == (rendered.ids[:-1], rendered.mask[:-1])
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'mocktrial[train]'")
-from tests.support.tiny import VOCABULARY, decode, one_thread, tiny_llama  # noqa: E402, F401
+from tests.support.logprobs import logprobs_of  # noqa: E402
+from tests.support.tiny import VOCABULARY, busy, decode, one_thread, tiny_llama  # noqa: E402, F401
 from transformers import PreTrainedModel  # noqa: E402
 
 from mocktrial.agents.local import decoding as engine  # noqa: E402
 from mocktrial.agents.local.attention import install  # noqa: E402
 from mocktrial.agents.local.decoding import Decoder  # noqa: E402
-from mocktrial.agents.local.logprobs import logprobs_of  # noqa: E402
 from mocktrial.agents.local.render import Row  # noqa: E402
 from mocktrial.agents.local.sampler import History, Request, Sample  # noqa: E402
 from mocktrial.mocktools.errors import NoResult, UsageError  # noqa: E402
@@ -153,7 +153,7 @@ def test_a_finished_row_gives_its_place_to_the_next(model: PreTrainedModel) -> N
     for request in requests:
         narrow.submit(request)
     passes, over = 0, {}
-    while narrow.busy:
+    while busy(narrow):
         over.update(narrow.step())
         passes += 1
     lengths = [len(over[request].ids) for request in requests]
@@ -180,7 +180,7 @@ def test_what_is_dropped_is_not_decoded(model: PreTrainedModel) -> None:
     decoder.step()
     decoder.drop([requests[0], requests[4]])
     over = {}
-    while decoder.busy:
+    while busy(decoder):
         over.update(decoder.step())
     alone = _decode(Decoder(model, STOP), _histories(), _draws(5), 9, 1.3)
     assert {place for place, request in enumerate(requests) if request in over} == {1, 2, 3}

@@ -13,11 +13,11 @@ torch = pytest.importorskip("torch", reason="pip install 'mocktrial[train]'")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from scipy.stats import chisquare  # noqa: E402
+from tests.support.logprobs import logprobs_of  # noqa: E402
 from tests.support.tiny import decode, one_thread, tiny_llama  # noqa: E402, F401
 from torch import Tensor  # noqa: E402
 
 from mocktrial.agents.local.decoding import Decoder  # noqa: E402
-from mocktrial.agents.local.logprobs import logprobs_of  # noqa: E402
 from mocktrial.agents.local.render import Row  # noqa: E402
 from mocktrial.agents.local.reuse import Follower, Reuse, Turn  # noqa: E402
 from mocktrial.agents.local.sampler import History, Request, Sample  # noqa: E402

@@ -14,7 +14,7 @@ from tests.support.foreign import FOREIGN
 
 torch = pytest.importorskip("torch", reason="pip install 'mocktrial[train]'")
 from tests.support.taught import taught  # noqa: E402
-from tests.support.tiny import one_thread  # noqa: E402, F401
+from tests.support.tiny import busy, one_thread  # noqa: E402, F401
 
 from mocktrial.agents.endpoint import EndpointClient  # noqa: E402
 from mocktrial.agents.gateway.app import running as gateway  # noqa: E402
@@ -194,7 +194,7 @@ async def test_choices_differ_by_their_draws_and_a_seed_repeats_them(client: Cli
 async def until(wanted: bool, policy: LocalPolicy) -> None:
     """Wait for the decoder to be at work, or not."""
     async with asyncio.timeout(60):
-        while policy.sampler._decoder.busy != wanted:  # type: ignore[attr-defined]
+        while busy(policy.sampler._decoder) != wanted:  # type: ignore[attr-defined]
             await asyncio.sleep(0.01)
 
 

@@ -93,6 +93,14 @@ def test_an_agent_and_where_it_runs_may_differ(tmp_path: Path) -> None:
     assert set(compare_runs(first, second).differing) == {"agent", "temperature", "base_url"}
 
 
+def test_a_key_that_no_run_has_is_refused(tmp_path: Path) -> None:
+    first, second = (stored(tmp_path / name, [make_trajectory(task) for task in TASKS], trials=1) for name in "ab")
+    with pytest.raises(UsageError, match=r"no run has a key 'trails'") as caught:
+        compare_runs(first, second, differ=["trails"])
+    assert "trials" in (caught.value.hint or "")
+    compare_runs(first, second, differ=["trials"])
+
+
 def test_tasks_of_one_run_only_are_left_out_and_counted(tmp_path: Path) -> None:
     lost = {"outcome": "no_result", "end": "no_result", "reason": "endpoint: dead", "grade": None}
     first = stored(tmp_path / "a", [make_trajectory(task, success=task.seed < 6) for task in TASKS[:10]])
@@ -103,7 +111,7 @@ def test_tasks_of_one_run_only_are_left_out_and_counted(tmp_path: Path) -> None:
     assert [(flip.task, flip.first, flip.second) for flip in found.flips] == [
         (f"task-{number:04}", 0.0, 1.0) for number in range(6, 10)
     ]
-    assert "left out: 1 and 1 tasks" in terminal(found)
+    assert "left out: 1 task and 1 task" in terminal(found)
 
 
 def test_the_variance_is_split_over_the_users_seeds(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_of_many_players_of_one_run_one_wins(tmp_path: Path, starts: int) -> Non
     outputs = [child.communicate(timeout=300) for child in children]
     assert sum(child.returncode == 0 for child in children) == 1
     refused = [err for child, (_, err) in zip(children, outputs, strict=True) if child.returncode]
-    assert all("another process is playing run 'main'" in err for err in refused)
+    assert all(f"another process is playing run {tmp_path}" in err for err in refused)
     with Ledger.open(place, CONFIG) as ledger:
         assert len(ledger.done()) == 400
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -93,6 +94,38 @@ def test_figures_are_means_over_tasks_and_no_result_is_apart(fill: Fill) -> None
     assert [one.value for one in agent.pass_at] == [agent.success.value, 1.0]
     assert [(one.value, one.tasks) for one in agent.pass_hat[1:]] == [(0.5, 2)]
     assert agent.failures == (("endpoint: dead", 1),)
+
+
+@pytest.mark.parametrize(
+    ("trials", "ks"), [(2, "1 2"), (3, "1 2 3"), (4, "1 2 4"), (5, "1 2 4 5"), (20, "1 2 4 8 16 20")]
+)
+def test_of_many_trials_some_k_are_shown(fill: Fill, tmp_path: Path, trials: int, ks: str) -> None:
+    """The other agent has two trials: its rows end with a gap, and not in another column."""
+    several = fill(*(make_trajectory(task, n, success=n > 0) for task in TASKS[:2] for n in range(trials)))
+    few = fill(*(make_trajectory(TASKS[0], n, agent="other") for n in range(2)), run="few")
+    report = build_report([several, few])
+    assert len(report.agents[0].pass_at) == trials  # JSON has all
+    lines = [re.findall(r"[^\s│┃]+", line) for line in terminal(report, width=80).splitlines()]
+    head = next(line for line in lines if line[:2] == ["agent", "k"])
+    assert head[2:] == ks.split()
+    rows = {tuple(line[:2]): line[2:] for line in lines if line[1:2] in (["pass@k"], ["pass^k"])}
+    assert (rows["cheap", "pass@k"][-1], rows["cheap", "pass^k"][-1]) == ("100.0", "0.0")
+    assert rows["other", "pass@k"] == ["100.0", "100.0", *["-"] * (len(ks.split()) - 2)]
+    write_html(report, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    table = page.partition("Several trials")[2].partition("</table>")[0]
+    assert [line.count('<td class="n">') for line in table.splitlines() if line.startswith("<tr><td>")] == [
+        len(head) - 2
+    ] * 4
+
+
+def test_one_of_a_thing_is_not_many(fill: Fill, tmp_path: Path) -> None:
+    report = build_report([fill(make_trajectory(TASKS[0])), fill(make_trajectory(TASKS[0], agent="b"), run="b")])
+    assert "points on 1 task;" in " ".join(terminal(report).split())
+    write_html(report, tmp_path / "report.html")
+    text = Reader(tmp_path / "report.html").text
+    assert "paired on 1 task;" in text
+    assert "2 episodes of 2 agents." in text
 
 
 FAULTY = make_task(8, faults=(Fault(tool="book", kind="timeout"),), gold=(Call(call="book"),))

@@ -36,7 +36,7 @@ async def test_every_trial_of_every_task_is_played_once(ledger: Ledger) -> None:
     assert result.succeeded == sum(trial_seed(task, trial) % 3 > 0 for task in TASKS for trial in range(2))
     assert [progress.done for progress in seen] == list(range(61))
     again = await run(TASKS, 2, play, ledger, agent="cheap")
-    assert (again.skipped, again.scored) == (60, 0)
+    assert (again.skipped, again.scored, again.succeeded) == (60, 0, result.succeeded)
     more = await run(TASKS, 3, play, ledger, agent="cheap")
     assert (more.skipped, more.scored) == (60, 30)
 

@@ -15,6 +15,8 @@ from mocktrial.mocktools.arguments import ArgumentSource
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.mocktools.recalled import RecalledWorld
 from mocktrial.mocktools.world import World
+from tests.mocktools.test_shared import ROWS, total
+from tests.mocktools.test_shared import image as shelf_image
 from tests.support.desk import desk_image
 from tests.support.inn import inn_image
 
@@ -193,3 +195,18 @@ def test_rows_are_not_altered_against_the_rules_of_their_table(desk: RecalledWor
     assert not desk.alter([("UPDATE members SET name = 'x'", {}), (sql, {})])
     assert desk.write_set() == changes
     assert desk.query("SELECT 1 FROM members WHERE name = 'x'") == []
+
+
+def test_a_write_that_is_interrupted_leaves_calls_and_alterations_before_it() -> None:
+    """SQLite then rolls the whole transaction back."""
+    with RecalledWorld.open(shelf_image(), 0) as world:
+        assert world.call("set_all", {"n": 1}).ok
+        before = world.mark()
+        assert world.alter([("UPDATE books SET copies = 3 WHERE id < 10", {})])
+        changes = world.write_set()
+        assert world.call("flood", {}).code == "too_much_work"
+        assert (total(world), world.write_set()) == (ROWS + 20, changes)
+        assert world.call("set_all", {"n": 2}).ok
+        assert total(world) == 2 * ROWS
+        world.rewind(before)
+        assert world.query("SELECT max(copies) FROM books") == [(1,)]

@@ -6,13 +6,14 @@ import asyncio
 from functools import lru_cache
 from pathlib import Path
 
-from mocktrial.agents.local.weights import LoadedModel, save
+from mocktrial.agents.local.weights import LoadedModel
 from mocktrial.agents.play import player
 from mocktrial.agents.scripted import Expert
 from mocktrial.envs.dataset import Dataset, Proof, Recipe
 from mocktrial.envs.episode import Limits
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.training.engine import write_policy
 from tests.support.desk import desk_image, desk_spec, desk_task
 from tests.support.taught import taught
 
@@ -30,7 +31,8 @@ def save_desk(folder: Path, count: int) -> Path:
 
 
 def save_desk_model(folder: Path, sure: float = 0.8) -> Path:
-    save(desk_model(sure), folder)
+    loaded = desk_model(sure)
+    write_policy(loaded.model, folder, loaded.tokenizer)
     return folder
 
 

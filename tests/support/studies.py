@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mocktrial.agents.local.weights import LoadedModel, save
+from mocktrial.training.engine import write_policy
 from mocktrial.training.study.config import Study, parse_study
 from tests.support.taught import byte_tokenizer
 
@@ -97,5 +97,5 @@ def save_tiny(folder: Path) -> Path:
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save(LoadedModel(LlamaForCausalLM(config), tokenizer, "tiny"), folder)
+        write_policy(LlamaForCausalLM(config), folder, tokenizer)
     return folder

@@ -9,10 +9,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from mocktrial.agents.local.attention import install
-from mocktrial.agents.local.logprobs import logprobs_of
 from mocktrial.agents.local.render import Renderer, Row
 from mocktrial.agents.local.weights import LoadedModel
 from mocktrial.envs.chat import Message, ToolSchema
+from tests.support.logprobs import logprobs_of
 from tests.support.tiny import two_layers
 
 Lesson = tuple[Sequence[Message], Sequence[ToolSchema]]

@@ -48,12 +48,17 @@ def tiny_llama(moved: float = 0.0, *, vocabulary: int = VOCABULARY, spread: floa
     return tiny
 
 
+def busy(decoder: Decoder) -> bool:
+    """Whether a request waits or is being decoded."""
+    return bool(decoder._waiting or decoder._rows)
+
+
 def decode(decoder: Decoder, requests: Sequence[Request]) -> list[Sample]:
     """One turn for each request, in their order."""
     for request in requests:
         decoder.submit(request)
     over: dict[Request, Sample] = {}
-    while decoder.busy:
+    while busy(decoder):
         over.update(decoder.step())
     return [over[request] for request in requests]
 

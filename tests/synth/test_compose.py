@@ -17,7 +17,8 @@ from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.compose.design import pluralise, snake, with_article
 from mocktrial.synth.compose.joining import joined, renamed
 from mocktrial.synth.form.goals import Goal
-from mocktrial.synth.kits import kit_names
+from mocktrial.synth.form.steps import FactSource, LiteralSource
+from mocktrial.synth.kits import kit_names, load_kit
 from mocktrial.synth.plan.planning import Unplannable
 from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.plan.tasks import make_task
@@ -147,3 +148,23 @@ def test_snake_words_are_safe_names(words: str) -> None:
 )
 def test_articles(words: str) -> None:
     assert with_article(words.partition(" ")[2]) == words
+
+
+def test_a_gold_plan_sets_no_flag_that_the_user_does_not_mention(blueprints: list[Blueprint]) -> None:
+    known, told = 0, 0
+    for blueprint in blueprints:
+        flags = {
+            item.name: item.flag
+            for record in load_kit(blueprint.name.replace("-", "_")).records
+            for item in record.fields
+        }
+        for goal in blueprint.goals.goals:
+            for call in goal.plan:
+                for name in flags.keys() & call.arguments.keys():
+                    value = call.arguments[name]
+                    known += isinstance(value, FactSource) and bool(flags[name])
+                    if isinstance(value, LiteralSource) and value.value is True:
+                        assert all(flags[name] in text for text in goal.instructions), goal.id
+                        told += 1
+    assert known
+    assert told

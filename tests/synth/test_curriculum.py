@@ -110,7 +110,7 @@ def test_usage() -> None:
         Curriculum([])
     with pytest.raises(UsageError, match="not in this curriculum"):
         Curriculum(TASKS).observe(State(), [("nobody", True)])
-    with pytest.raises(UsageError, match="no curriculum"):
+    with pytest.raises(UsageError, match="are no band"):
         Band(low=0.9, high=0.1)
 
 

@@ -15,12 +15,14 @@ from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import Give, Require, ToolSpec
 from mocktrial.synth.blueprint import Blueprint, load_blueprint, shipped_domains
+from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.disguise import disguise, distract, reword, scramble
 from mocktrial.synth.form.goals import Goals
 from mocktrial.synth.form.steps import CallTemplate
 from mocktrial.synth.plan.planning import Unplannable
 from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.plan.tasks import make_task
+from mocktrial.synth.production.units import MOST_DISTRACTORS, Style
 from mocktrial.synth.proof.prove import prove
 
 DOMAINS = shipped_domains()
@@ -175,6 +177,24 @@ def test_distractors_bring_their_tables_and_leave_the_world_as_it_was() -> None:
     with pytest.raises(UsageError, match=r"the donors have .* tools to add, not 500"):
         distract(plain, others("clinic"), 500, 1)
     assert distract(plain, [plain, *others("clinic")], 3, 2) == distract(plain, others("clinic"), 3, 2)
+
+
+def test_of_donors_with_one_name_the_first_gives() -> None:
+    plain, kit = load_blueprint("clinic"), Composer(3, ("vet",))
+    twins = [kit.blueprint(number) for number in range(3)]
+    assert distract(plain, twins, 10, 1) == distract(plain, twins[:1], 10, 1)
+
+
+def test_every_world_has_as_many_distractors_as_were_asked_for() -> None:
+    plain = load_blueprint("clinic")
+    for seed in range(3):
+        assert len(Style(distractors=60).disguised(plain, seed).world.tools()) == len(plain.world.tools()) + 60
+
+
+def test_more_distractors_than_worlds_are_sure_to_hold_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match=rf"{MOST_DISTRACTORS + 1} distractors") as refused:
+        Style(distractors=MOST_DISTRACTORS + 1)
+    assert str(MOST_DISTRACTORS) in refused.value.hint
 
 
 def test_rewording_keeps_names_right() -> None:

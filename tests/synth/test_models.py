@@ -188,3 +188,18 @@ async def test_a_rewriters_budget_is_kept(synth: Command) -> None:
     assert len(endpoint.requests) == 9
     assert "3 of 12 tasks" in err
     assert "for rewriting is spent" in recipe("x")["stopped"]
+
+
+async def test_a_rewriter_that_nobody_answers_stops_and_one_that_falls_silent_is_told_of(synth: Command) -> None:
+    arguments = ["x", "--tasks", "6", "--per-world", "6", "--domains", "depot", "--rewrite", "openai:m"]
+    async with Endpoint(lambda request: refuse(401)) as endpoint:
+        code, out, err = await synth(*arguments, "--base-url", endpoint.url)
+    assert (code, out) == (2, "")
+    assert re.search("answered none of 6 requests, no task was written: .*401.*; see to the endpoint", err)
+    assert not Path("datasets/x").exists()
+    weak = Endpoint(lambda request: refuse(401) if len(weak.requests) > 3 else polite(request))
+    async with weak:
+        code, _, err = await synth(*arguments, "--base-url", weak.url)
+    assert code == 0
+    silent = recipe("x")["reworded"]["no answer"]
+    assert f"{silent} tasks keep their planned words: the model did not answer" in err

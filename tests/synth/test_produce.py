@@ -18,7 +18,7 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.blueprint import ShippedDomains
 from mocktrial.synth.compose.composer import Composer
-from mocktrial.synth.production.preview import preview_tasks
+from mocktrial.synth.production.preview import preview_tasks, preview_text
 from mocktrial.synth.production.produce import Job, produce
 from mocktrial.synth.production.units import Style, Unit, make_unit
 from mocktrial.synth.sources import source_of
@@ -251,7 +251,7 @@ def test_a_world_gives_many_goals_and_loses_few_drafts() -> None:
 
 
 def test_preview_prints_each_family_of_the_kits() -> None:
-    text = "\n".join(preview_tasks(Job(Composer(3), 3, 24, style=Style(voices=True)), 1))
+    text = "\n".join(preview_text(preview_tasks(Job(Composer(3), 3, 24, style=Style(voices=True)), 1)))
     families = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
     assert families == ["faulty", "impossible", "injected", "math", "no_tool", "policy", "search", "tool_use"]
     assert text.count("  who:    ") == text.count("  user:   ") == len(families)

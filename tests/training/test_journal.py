@@ -74,9 +74,11 @@ def test_the_table_has_the_columns_that_there_are(capsys: pytest.CaptureFixture[
     assert "gradient norm" not in out
 
 
-def test_without_a_terminal_a_run_tells_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with watching("x", 4) as (progress, log):
-        for step in range(1, 5):
-            log(step, {"loss": 1.0})
-            progress(step, 4, 1.0 / step)
-    assert "training x: 4/4 loss 0.250" in capsys.readouterr().err
+def test_without_a_terminal_a_run_tells_steps_with_loss_and_reward(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching("x") as (progress, log):
+        for step in range(1, 8):
+            log(step, {"loss": 1.0 / step, "reward": step / 10})
+            progress(step, 7, 1.0 / step)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "training x: 1/7 steps, loss 1.0000, reward 0.100"
+    assert lines[-1] == "training x: 7/7 steps, loss 0.1429, reward 0.700"

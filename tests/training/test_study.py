@@ -211,6 +211,7 @@ def test_tasks_are_drawn_by_the_seed(done: tuple[Study, Path]) -> None:
     ("changed", "said"),
     [
         ({"nams": 1}, "nams: unknown key"),
+        ({"seeds": ["1"]}, "seeds.0: Input should be a valid integer"),
         ({"datasets.here.taks": 1}, "datasets.here.taks: unknown key"),
         ({"train.sft.epoch": 1}, "train.sft.epoch: unknown key"),
         ({"train.sft.seed": 1}, "train.sft.seed follows from the arm's chain"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +49,19 @@ def test_a_dry_run_prints_the_config_and_the_cost_and_writes_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"config.toml", "d.jsonl"}
     code, out, _ = command("train", "kto", config, "--dry-run")
     assert "micro_batch_tokens = 2048" in out
-    assert "flops_per_step" in out
+    told = dict(line.split(": ") for line in out.splitlines() if ": " in line)
+    assert told["rows"] == "2 trajectories"
+    assert told["steps"] == "1 steps"
+    assert re.fullmatch(r"[\d,]+ tokens", told["computed_per_step"])
+    assert re.fullmatch(r"[\d,]+ MiB", told["memory"])
+    assert re.fullmatch(r"[\d.]+ s or more", told["seconds_per_step"])
+
+
+def test_the_keys_of_a_config_are_listed_without_one(command: Run) -> None:
+    code, out, _ = command("train", "kto", "--keys")
+    assert code == 0
+    assert "learning_rate = 0.0002" in out
+    assert "[kto]" in out
 
 
 @pytest.mark.model
@@ -68,6 +81,10 @@ def test_a_run_leaves_checkpoint_metrics_and_curves(command: Run, write: Callabl
     code, _, err = command("train", "sft", write(text))
     assert code == 2
     assert "exists already" in err
+    (tmp_path / "short" / "STABLE").unlink()
+    code, _, err = command("train", "sft", write(text), "--resume")
+    assert code == 0
+    assert f"no whole checkpoint at {tmp_path}/short: starting anew" in err
 
 
 @pytest.mark.model

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.training.checkpoint import checkpoint_folder
-from mocktrial.training.config import TrainConfig, dump_config, load_config, parse_config
+from mocktrial.training.config import TrainConfig, Verb, dump_config, keys_of, load_config, parse_config
 from mocktrial.training.records import Record, read_records
 from mocktrial.training.run import train
 
@@ -32,8 +33,11 @@ def test_config_goes_to_toml_and_back(tmp_path: Path) -> None:
     [
         ('name = "a"\ndata = "d"\nlearning_rat = 1.0', "learning_rat: unknown key"),
         ('name = "a"\ndata = "d"\n[kto]\ngamma = 1.0', "kto.gamma: unknown key"),
-        ('name = "a"\ndata = "d"\nepochs = "two"', "epochs: "),
-        ('name = "a"', "config: .*data is missing"),
+        ('name = "a"\ndata = "d"\nepochs = "2"', "epochs: .*valid integer"),
+        ('name = "a"\ndata = "d"\nkeep_optimizer = "no"', "keep_optimizer: .*valid boolean"),
+        ('name = "a"\ndata = "d"\nseed = 2026-01-01', "seed: .*valid integer"),
+        ('nam = "a"', "nam: unknown key"),
+        ('name = "a"', "data is missing"),
         ('name = "../a"\ndata = "d"', "name: "),
         ('name = "a"\ndata = "d"\nobjective = "sft"', "objective is 'sft'"),
         ("name =", "cannot read"),
@@ -42,6 +46,27 @@ def test_config_goes_to_toml_and_back(tmp_path: Path) -> None:
 def test_bad_config_names_the_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_config(write(tmp_path, text), "kto")
+
+
+def test_a_refused_key_says_where_the_keys_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(write(tmp_path, 'name = "a"\nlr = 1'), "kto")
+    assert caught.value.hint == "mocktrial train kto --keys lists the keys"
+
+
+@pytest.mark.parametrize("verb", get_args(Verb))
+def test_every_key_is_listed_with_what_it_means(verb: Verb) -> None:
+    lines = [line for line in keys_of(verb) if line]
+    assert all(re.fullmatch(r"(\[\w+\]|\w+ = \S.*?) +# \S.*\.", line) for line in lines), lines
+    named = {line.split(" ")[0] for line in lines}
+    assert named >= {"name", "learning_rate", "[lora]", f"[{verb}]", "[evaluation]"}
+    assert not named & {"objective", *({"[kto]"} if verb != "kto" else {"[rollouts]", "[sft]"})}
+
+
+def test_a_listed_key_has_its_default_and_its_choices() -> None:
+    (line,) = [line for line in keys_of("rl") if line.startswith("schedule")]
+    assert line.split(None, 3)[2] == '"cosine"'
+    assert line.endswith('One of "constant", "linear", "cosine".')
 
 
 def test_missing_config_is_named(tmp_path: Path) -> None:
@@ -57,6 +82,13 @@ def test_bad_trajectory_line_is_named(tmp_path: Path, line: str, message: str) -
     path.write_text('{"messages": []}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(UsageError, match=message):
         read_records(path, "sft")
+
+
+def test_data_that_is_no_data_says_what_may_stand_there(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "gone", "No such file"), (tmp_path, "holds no run")):
+        with pytest.raises(UsageError, match=reason) as caught:
+            read_records(path, "sft")
+        assert caught.value.hint == "data is the folder of a run, runs/NAME, or a JSONL file of records"
 
 
 def test_checkpoint_stays_under_its_root() -> None:

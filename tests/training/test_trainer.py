@@ -227,8 +227,19 @@ def test_rows_that_cannot_teach_are_named(tiny: PreTrainedModel, rows: list[Exam
         fit(tiny, equal, config_of("rl"))
     with pytest.raises(UsageError, match="task-0 has no label"):
         fit(tiny, [dataclasses.replace(row, desirable=None) for row in rows], config_of("kto"))
-    with pytest.raises(UsageError, match="no trajectories"):
-        fit(tiny, [], config_of("sft"))
+
+
+@pytest.mark.parametrize(
+    ("objective", "many", "hint"),
+    [("sft", False, "--agent expert"), ("kto", False, "mocktrial run"), ("rl", True, "--trials 8 --temperature 1")],
+)
+def test_where_nothing_can_be_learned_it_is_said_what_to_play(
+    objective: str, many: bool, hint: str, tiny: PreTrainedModel, rows: list[Example]
+) -> None:
+    equal = [dataclasses.replace(row, reward=1.0) for row in rows if many]
+    with pytest.raises(UsageError) as caught:
+        fit(tiny, equal, config_of(objective))
+    assert hint in caught.value.hint
 
 
 def test_kto_with_one_prompt_or_one_side_runs(tiny: PreTrainedModel, rows: list[Example]) -> None:

@@ -13,6 +13,20 @@ from mocktrial.training.losses.kto import Kto
 from mocktrial.training.losses.rl import Real, Rl
 from mocktrial.training.losses.sft import Sft
 
+_NONE = "scored episodes", "play some: mocktrial run DATASET --agent AGENT"
+_NO_SUCCESS = (
+    "successful episodes",
+    "play an agent that succeeds (mocktrial run DATASET --agent expert), or train kto, which learns from failures too",
+)
+_PLAY_MORE = "play each task several times with sampling: mocktrial run DATASET --trials 8 --temperature 1"
+_WEIGHTLESS = "every weight is 0", "give some record a weight above 0"
+_ALL_GONE = {
+    "sft": _WEIGHTLESS,
+    "kto": _WEIGHTLESS,
+    "dpo": ("no group has a desirable and an undesirable one of the same prompt", _PLAY_MORE),
+    "rl": ("every group's rewards are equal", _PLAY_MORE),
+}
+
 
 def bind(config: TrainConfig, examples: Sequence[Example]) -> BatchLoss:
     """The loss of `config` on `examples`, whose rows may all have gone: `bound_loss` refuses that."""
@@ -23,15 +37,11 @@ def bind(config: TrainConfig, examples: Sequence[Example]) -> BatchLoss:
 
 def bound_loss(config: TrainConfig, examples: Sequence[Example]) -> BatchLoss:
     """`bind`; UsageError when nothing is left to learn from."""
+    if not examples:
+        kind, hint = _NONE if config.objective != "sft" else _NO_SUCCESS
+        raise UsageError(f"{config.data}: no {kind} to learn from", hint=hint)
     loss = bind(config, examples)
     if not loss.examples:
-        reasons = {
-            "rl": "every group's rewards are equal",
-            "dpo": "no group has a desirable and an undesirable one of the same prompt",
-        }
-        raise UsageError(
-            f"nothing to learn from {len(examples)} trajectories: {reasons.get(config.objective, 'every weight is 0')}"
-            if examples
-            else "no trajectories to learn from"
-        )
+        reason, hint = _ALL_GONE[config.objective]
+        raise UsageError(f"{config.data}: nothing to learn from {len(examples)} trajectories: {reason}", hint=hint)
     return loss

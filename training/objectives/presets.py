@@ -13,40 +13,64 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from mocktrial.mocktools.spec import Frozen
+from mocktrial.training.keys import Table
 
 PresetName: TypeAlias = Literal[
     "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce", "search_r1", "dhpo", "espo", "adagrpo", "real"
 ]  # fmt: skip
 
 
-class PolicyLoss(Frozen):
+class PolicyLoss(Table):
     """An RL loss: advantage x ratio level x gate x aggregation, and what may be added to it; or REAL."""
 
-    loss: Literal["composed", "real"] = "composed"  # real: rewards as labels, none of the four parts
+    loss: Literal["composed", "real"] = "composed"
+    """With "real", rewards are labels and the four parts that follow are not used."""
     advantage: Literal["reinforce", "rloo", "grpo", "dr_grpo"] = "grpo"
-    level: Literal["token", "sequence", "entropy"] = "token"  # over what a log-ratio is averaged
+    """What an episode's reward is compared with."""
+    level: Literal["token", "sequence", "entropy"] = "token"
+    """Over what a log-ratio is averaged."""
     gate: Literal["none", "clip", "mixed", "adaptive"] = "clip"
+    """Which ratios still count."""
     aggregation: Literal["token", "sequence", "constant"] = "sequence"
-    clip_low: float = Field(0.2, gt=0, lt=1)  # the ratio counts from 1 - clip_low
-    clip_high: float = Field(0.28, gt=0)  # to 1 + clip_high
-    sequence_low: float = Field(3e-4, gt=0, lt=1)  # mixed: the widths of the sequence's ratio
+    """What the mean is over; "constant": rows, each its sum by `constant`."""
+    clip_low: float = Field(0.2, gt=0, lt=1)
+    """The ratio counts from 1 - clip_low ..."""
+    clip_high: float = Field(0.28, gt=0)
+    """... to 1 + clip_high."""
+    sequence_low: float = Field(3e-4, gt=0, lt=1)
+    """With gate "mixed", the width of the sequence's ratio, below 1."""
     sequence_high: float = Field(4e-4, gt=0)
-    mix: float | Literal["entropy"] = 0.5  # mixed: the token ratio's share, or by the token's entropy
-    entropy_groups: int = Field(4, ge=1)  # level "entropy": groups a row
-    growth: float = Field(1.0, ge=0)  # adaptive: widths times 1 + growth * entropy (nats)
-    constant: int = Field(1024, ge=1)  # aggregation "constant": tokens that a row's sum is divided by
-    kl_weight: float = Field(0.0, ge=0)  # of k3 against the reference; 0 = none
-    eliminate: bool = True  # groups of equal rewards leave numerator, denominator and KL
-    eps: float = Field(1e-6, gt=0)  # rewards that differ by no more are equal; also added to the deviation
-    admission: bool = False  # AdaGRPO: the RL term only for groups that are hard and not all equal
-    hard_below: float = 0.5  # and hard is a lower mean reward
-    nll_weight: float = Field(0.0, ge=0)  # AdaGRPO: of the likelihood of rows with reward >= right_from
-    right_from: float = 1.0  # such a reward is right: imitated by AdaGRPO, a positive of REAL
-    temperature: float = Field(0.5, gt=0)  # REAL: t
-    ask_penalty: float = Field(0.0, ge=0)  # off the reward where a needed fact was hidden and nobody was asked
-    finish_penalty: float = Field(0.0, ge=0)  # off the reward where the agent never finished
-    shaping: float = Field(0.0, ge=0)  # equal rewards above 0 in a group: off by so much for its longest rollout
+    """With gate "mixed", the same, above 1."""
+    mix: float | Literal["entropy"] = 0.5
+    """With gate "mixed", the token ratio's share, or by the token's "entropy"."""
+    entropy_groups: int = Field(4, ge=1)
+    """Level "entropy": groups a row."""
+    growth: float = Field(1.0, ge=0)
+    """With gate "adaptive", widths times 1 + growth * entropy (nats)."""
+    constant: int = Field(1024, ge=1)
+    """Aggregation "constant": tokens that a row's sum is divided by."""
+    kl_weight: float = Field(0.0, ge=0)
+    """Of k3 against the reference; 0 = none."""
+    eliminate: bool = True
+    """Groups of equal rewards leave numerator, denominator and KL."""
+    eps: float = Field(1e-6, gt=0)
+    """Rewards that differ by no more are equal; also added to the deviation."""
+    admission: bool = False
+    """AdaGRPO: the RL term only for groups that are hard and not all equal."""
+    hard_below: float = 0.5
+    """AdaGRPO: a group of a lower mean reward is hard."""
+    nll_weight: float = Field(0.0, ge=0)
+    """AdaGRPO: of the likelihood of rows with reward >= right_from."""
+    right_from: float = 1.0
+    """Such a reward is right: imitated by AdaGRPO, a positive of REAL."""
+    temperature: float = Field(0.5, gt=0)
+    """REAL: t."""
+    ask_penalty: float = Field(0.0, ge=0)
+    """Off the reward where a needed fact was hidden and nobody was asked."""
+    finish_penalty: float = Field(0.0, ge=0)
+    """Off the reward where the agent never finished."""
+    shaping: float = Field(0.0, ge=0)
+    """Equal rewards above 0 in a group: off by so much for its longest rollout."""
 
     @model_validator(mode="after")
     def _meaningful(self) -> PolicyLoss:

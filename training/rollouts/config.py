@@ -6,16 +6,23 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from mocktrial.mocktools.spec import Frozen
+from mocktrial.training.keys import Table
 
 ReuseMode: TypeAlias = Literal["none", "lenient", "exact"]
 
 
-class RolloutConfig(Frozen):
-    group: int = Field(8, ge=1)  # episodes of a task
-    concurrency: int = Field(64, ge=1)  # episodes at a time
-    max_new_tokens: int = Field(64, ge=1)  # of a turn
+class RolloutConfig(Table):
+    group: int = Field(8, ge=1)
+    """Episodes of a task."""
+    concurrency: int = Field(64, ge=1)
+    """Episodes at a time."""
+    max_new_tokens: int = Field(64, ge=1)
+    """Of a turn, at most."""
     temperature: float = Field(1.0, ge=0)
-    turns: int = Field(16, ge=1)  # of an episode
-    reuse: ReuseMode = "none"  # of the last epoch's turns (`agents.local.speculation`)
-    spare: int = Field(0, ge=0)  # groups that may be played in place of those whose rewards are all equal
+    """Of sampling."""
+    turns: int = Field(16, ge=1)
+    """Of an episode, at most."""
+    reuse: ReuseMode = "none"
+    """Of the last epoch's turns (agents/local/speculation.py)."""
+    spare: int = Field(0, ge=0)
+    """Groups that may be played in place of those whose rewards are all equal."""

@@ -8,6 +8,7 @@ chains without sense raise `UsageError`, before anything is made.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -125,7 +126,7 @@ def load_study(path: Path) -> Study:
 def parse_study(given: dict[str, Any], where: str) -> Study:
     """A study from plain data; errors say `where`, which key and why."""
     try:
-        return Study.model_validate(given)
+        return Study.model_validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
         raise broken(where, error, hint="remove or correct the key") from error
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mocktrial.commands.shared import AsJson, console, print_result, verbs
+from mocktrial.commands.shared import ENDPOINT, AsJson, console, has_endpoint, print_result, refuse_idle, verbs
+from mocktrial.envs.console import counted
 
 if TYPE_CHECKING:
     from mocktrial.envs.users.certify.measure import Certification
@@ -37,6 +38,7 @@ def certify_user(
     from mocktrial.envs.console import progress
     from mocktrial.envs.users.certify.measure import certify
 
+    refuse_idle("--base-url", base_url, has_endpoint(user), ENDPOINT)
     tested = make_user(user, base_url=base_url)
     if questions is not None:
         print_result(asyncio.run(_understanding(tested, questions)).model_dump(), as_json)
@@ -75,7 +77,7 @@ def _flat(result: Certification) -> dict[str, object]:
 
 def _show(result: Certification) -> None:
     certificate = result.certificate
-    held = f"{certificate.conversations} conversations, {certificate.no_results} without a result"
+    held = f"{counted(certificate.conversations, 'conversation')}, {certificate.no_results} without a result"
     table = Table("", "count", "of", "rate", "95% interval", box=None, title=f"{certificate.user}: {held}")
     for fault, rate in certificate.rates.items():
         table.add_row(fault, str(rate.count), str(rate.of), f"{rate.rate:.4f}", f"{rate.low:.4f} to {rate.high:.4f}")

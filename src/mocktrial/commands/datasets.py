@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mocktrial.commands.shared import AsJson, print_result, verbs
+from mocktrial.commands.shared import AsJson, print_result, refuse_idle, verbs
 from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import UsageError
 
@@ -26,7 +26,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of datasets; without NAME the dataset's own.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")] = 1,
-    domains: Annotated[str, typer.Option(help="Only these, separated by commas; see --list-domains.")] = "",
+    domains: Annotated[str | None, typer.Option(help="Only these, separated by commas; see --list-domains.")] = None,
     list_domains: Annotated[bool, typer.Option("--list-domains", help="Print all domains by sector.")] = False,
     gap: Annotated[bool, typer.Option("--gap/--no-gap", help="Hide facts; --no-gap makes the control set.")] = True,
     plain: Annotated[bool, typer.Option("--plain", help="The goals' own words, no personas' voices.")] = False,
@@ -49,15 +49,20 @@ def synth(
     """Generate a dataset of proved tasks. Stopped or killed, the same command goes on."""
     from mocktrial.envs.dataset import dataset_folder
     from mocktrial.synth.production.models import Chosen, open_models
-    from mocktrial.synth.production.preview import preview_tasks
+    from mocktrial.synth.production.preview import preview_tasks, preview_text
     from mocktrial.synth.production.produce import Job, world_share
     from mocktrial.synth.sources import domains_of, sectors
 
     if list_domains:
         print_result({sector: names if as_json else ", ".join(names) for sector, names in sectors().items()}, as_json)
         return
-    named = domains_of([part.strip() for part in domains.split(",") if part.strip()])
+    listed = [part.strip() for part in (domains or "").split(",") if part.strip()]
+    if domains is not None and not listed:
+        raise UsageError(f"--domains {domains!r} names none", hint="mocktrial synth --list-domains shows all")
+    named = domains_of(listed)
     chosen = Chosen(teacher, named, rewrite, base_url, max_tokens, teacher_retries, teacher_concurrency)
+    refuse_idle("--base-url", base_url, chosen.model, "--teacher and --rewrite openai:MODEL")
+    refuse_idle("--max-tokens", max_tokens, chosen.model, "--teacher and --rewrite openai:MODEL")
     folder = dataset_folder(out or Path("datasets"), name) if name else out
     style = _style(plain, personas, seed, distractors=distractors, scramble=scramble, reword=reword)
     if not preview and folder is None:
@@ -65,8 +70,12 @@ def synth(
     with open_models(chosen, seed, folder) as models:
         job = Job(models.source, seed, per_world or world_share(tasks), gap, max_calls, style, models.reworder)
         if preview:
-            for text in preview_tasks(job, preview):
-                typer.echo(text)
+            shown = preview_tasks(job, preview)
+            if as_json:
+                rows = {family: [task.model_dump(mode="json") for task in own] for family, own in shown.items()}
+                print_result(rows, as_json)
+            else:
+                typer.echo("\n".join(preview_text(shown)))
         elif folder:
             if chosen.model and (workers > 1 or ray):
                 typer.echo("mocktrial: with a model, units are made in one process", err=True)
@@ -90,7 +99,9 @@ def _style(plain: bool, personas: Path | None, seed: int, **knobs: Any) -> Style
 
 def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) -> None:
     from mocktrial.envs.dataset import digest
+    from mocktrial.envs.figures import group
     from mocktrial.synth.production.produce import produce
+    from mocktrial.synth.rewrite import NO_ANSWER
 
     start = time.monotonic()
     try:
@@ -103,6 +114,9 @@ def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) 
     print_result({"dataset": str(folder), "digest": digest(folder), **figures}, as_json)
     if figures["tasks"] < tasks:
         typer.echo(f"mocktrial: {figures['tasks']} of {tasks} tasks: the budget of tokens is spent", err=True)
+    silent = group(made.counts, "reworded").get(NO_ANSWER)
+    if silent:
+        typer.echo(f"mocktrial: {silent} tasks keep their planned words: the model did not answer", err=True)
 
 
 @app.command(epilog="Example: mocktrial validate datasets/clinics --workers 2")
@@ -138,7 +152,7 @@ def curriculum(
     """How hard tasks turned out for agents, and which lie between two success rates."""
     from mocktrial.envs.dataset import load_dataset
     from mocktrial.synth.curriculum import Band, rates_by_agent
-    from mocktrial.synth.measured import by_measure, mean_rates, measure, within
+    from mocktrial.synth.measured import by_measure, mean_rates, measure, told_rates, wider, within
 
     band = Band(low=low, high=high)
     opened = load_dataset(dataset)
@@ -151,6 +165,12 @@ def curriculum(
     if not played:
         raise UsageError(f"no task of {dataset} was played in these runs", hint=f"mocktrial run {dataset} --agent NAME")
     kept = within(measured, band)
+    if out and not kept:
+        wide = wider(played, band)
+        raise UsageError(
+            f"no task has a pass rate of {low:g} to {high:g}, so that {out} would be empty: {told_rates(played)}",
+            hint=f"--low {wide.low:g} --high {wide.high:g} keeps {len(within(played, wide))}",
+        )
     if out:
         opened.part(kept, f"only tasks with a pass rate of {low:g} to {high:g}").save(out)
     figures: dict[str, Any] = {

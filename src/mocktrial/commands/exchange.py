@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mocktrial.commands.shared import AsJson, print_result, verbs
+from mocktrial.commands.shared import AsJson, print_result, refuse_idle, verbs
 from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import UsageError
 
@@ -34,6 +34,8 @@ def export(
 ) -> None:
     """Write scored episodes for TRL, OpenAI fine-tuning, ShareGPT readers or the trace viewer; tasks for tau2-bench."""
     if to == "tau2":
+        refuse_idle("--turns", turns, False, "episodes of runs")
+        refuse_idle("--jsonl/--parquet", jsonl is not None, False, "episodes of runs")
         print_result(_export_tasks(sources, out), as_json)
         return
     from contextlib import ExitStack

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mocktrial.commands.shared import AsJson, console, verbs
-from mocktrial.envs.console import progress
+from mocktrial.commands.shared import ENDPOINT, AsJson, console, has_endpoint, refuse_idle, verbs
+from mocktrial.envs.console import counted, progress
 from mocktrial.mocktools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def certify_judge(
     from mocktrial.envs.judging.certify import Plan
     from mocktrial.synth.sources import AUTOSLURP, open_source
 
+    refuse_idle("--base-url", base_url, has_endpoint(judge), ENDPOINT)
     made = make_judge(judge, base_url=base_url)
     source = open_source(dataset, limit=limit)
     played = _played(runs or [], source)
@@ -85,7 +86,7 @@ def _cases(source: Source, played: dict[str, list[Trajectory]], seed: int) -> li
     with progress("playing right and wrong episodes", len(source.tasks)) as advance:
         for number, task in enumerate(source.tasks, 1):
             cases += judged_cases(task, source.images[task.world], played.get(task.id, ()), seed=seed)
-            advance(number, f"{len(cases)} questions")
+            advance(number, counted(len(cases), "question"))
     if not any(case.truth for case in cases) or all(case.truth for case in cases):
         raise UsageError("these tasks give no questions with both answers", hint="take more with --limit")
     return cases
@@ -119,8 +120,9 @@ def _two_gates(judge: Judge, source: Source, played: dict[str, list[Trajectory]]
 
 def _print(certificate: Certificate) -> None:
     console.print(
-        f"[bold]{certificate.judge}[/]: {certificate.cases} questions on {certificate.tasks} tasks, "
-        f"{certificate.no_result} without a verdict, {certificate.votes} votes",
+        f"[bold]{certificate.judge}[/]: {counted(certificate.cases, 'question')} on "
+        f"{counted(certificate.tasks, 'task')}, "
+        f"{certificate.no_result} without a verdict, {counted(certificate.votes, 'vote')}",
         highlight=False,
     )
     table = Table("", "value", "95%", box=None)
@@ -159,7 +161,7 @@ def _print_slurp(found: SlurpCertificate, as_json: bool) -> None:
         typer.echo(found.model_dump_json())
         return
     console.print(
-        f"[bold]{found.judge}[/], two gates: {found.episodes} episodes of {found.rows} rows, "
+        f"[bold]{found.judge}[/], two gates: {counted(found.episodes, 'episode')} of {counted(found.rows, 'row')}, "
         f"{found.no_result} without a verdict",
         highlight=False,
     )

@@ -5,15 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mocktrial.commands.shared import NAMES_A_RUN, AsJson, SharedLedger, console, print_result, verbs
-from mocktrial.envs.console import progress
+from mocktrial.commands.shared import (
+    ENDPOINT,
+    NAMES_A_RUN,
+    AsJson,
+    SharedLedger,
+    console,
+    has_endpoint,
+    print_result,
+    refuse_idle,
+    verbs,
+)
+from mocktrial.envs.console import counted, progress
 from mocktrial.mocktools.errors import UsageError
 
+if TYPE_CHECKING:
+    from mocktrial.agents.cast import Cast
+    from mocktrial.envs.report.model import AgentSummary
+    from mocktrial.envs.runner import Progress
+
 app = verbs()
+_MEND = {  # by the class of what went wrong, or by whom it is blamed on
+    "CONNECT": "start the endpoint",
+    "REFUSED": "check the model's name and the key",
+    "bug": "send us logs/bugs.log of the run's folder",
+}
 
 
 @app.command(epilog="Example: mocktrial demo --out runs/second")
@@ -66,8 +86,10 @@ def run(
     from mocktrial.envs.judging.decide import require_judge
     from mocktrial.envs.places import RunPlace
     from mocktrial.envs.report import report_runs, write_html
-    from mocktrial.synth.sources import open_source, run_name
+    from mocktrial.envs.runner import Progress
+    from mocktrial.synth.sources import AUTOSLURP, open_source, run_name
 
+    refuse_idle("--without", without, source.startswith(AUTOSLURP), "autoslurp:FILE.csv")
     chosen = open_source(source, split=split, limit=limit, without=tuple(without or ()))
     if not judge:
         require_judge(chosen.tasks, None)
@@ -85,10 +107,11 @@ def run(
         judge_url=judge_url,
         prices=read_prices(prices) if prices else {},
     )
+    _refuse_idle(cast)
     stage = context.with_resource(
         staged_on_ray(ray, cast, chosen.images, most=concurrency) if ray else staged(cast, chosen.images)
     )
-    place = RunPlace.under(out, name or run_name(chosen, stage.agent), ledger)
+    place = RunPlace.under(out, name or run_name(chosen, stage.agent, split), ledger)
     config = {
         "source": {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())},
         "tasks": chosen.content_hash(),
@@ -100,21 +123,33 @@ def run(
         "tool_retrieval": tool_retrieval,
         "base_url": base_url or "",
     }
-    with progress(f"{stage.agent} on {source}", len(chosen.tasks) * trials) as advance:
-        ended = asyncio.run(
-            record(
-                stage.play_one,
-                stage.agent,
-                chosen.tasks,
-                place,
-                config=config,
-                trials=trials,
-                user_seed=user_seed,
-                concurrency=concurrency,
-                deadline=deadline,
-                on_progress=lambda state: advance(state.done, f"{state.succeeded} succeeded"),
+    stands = Progress(total=len(chosen.tasks) * trials)
+    with progress(f"{stage.agent} on {source}", stands.total) as advance:
+
+        def tell(state: Progress) -> None:
+            nonlocal stands
+            stands = state
+            advance(state.done, f"{state.succeeded} succeeded")
+
+        try:
+            asyncio.run(
+                record(
+                    stage.play_one,
+                    stage.agent,
+                    chosen.tasks,
+                    place,
+                    config=config,
+                    trials=trials,
+                    user_seed=user_seed,
+                    concurrency=concurrency,
+                    deadline=deadline,
+                    on_progress=tell,
+                )
             )
-        )
+        except KeyboardInterrupt:
+            kept = f"{stands.total - stands.owed} of {counted(stands.total, 'episode')} done and kept"
+            typer.echo(f"mocktrial: interrupted with {kept}; run the same command to go on", err=True)
+            raise typer.Exit(130) from None
     built = report_runs([place], title=place.name)
     write_html(built, place.folder / "report.html")
     agent_row = built.agents[0]
@@ -127,9 +162,34 @@ def run(
         "report": str(place.folder / "report.html"),
     }
     print_result(result, as_json)
-    if ended.stopped:
-        typer.echo(f"mocktrial: the run stopped: {ended.stopped}; mend that, then run the same command", err=True)
+    if stands.owed:
+        typer.echo(f"mocktrial: {_without_result(stands, agent_row)}", err=True)
+    if stands.stopped or stands.owed == stands.total:
         raise typer.Exit(1)
+
+
+def _refuse_idle(cast: Cast) -> None:
+    """Raise `UsageError` for an option that changes nothing with this cast."""
+    from mocktrial.agents.scripted import AGENTS
+
+    others = ("" if cast.user_url else cast.user, "" if cast.judge_url else cast.judge)
+    refuse_idle("--base-url", cast.base_url, has_endpoint(cast.agent, *others), ENDPOINT)
+    refuse_idle("--user-url", cast.user_url, has_endpoint(cast.user), ENDPOINT)
+    refuse_idle("--judge-url", cast.judge_url, has_endpoint(cast.judge), ENDPOINT)
+    refuse_idle("--gateway", cast.gateway, has_endpoint(cast.agent), ENDPOINT)
+    refuse_idle("--prices", cast.prices, has_endpoint(cast.agent, cast.user, cast.judge), ENDPOINT)
+    refuse_idle("--temperature", cast.temperature, cast.agent not in AGENTS, f"a model, and {cast.agent} has none")
+
+
+def _without_result(stands: Progress, agent: AgentSummary) -> str:
+    """How many episodes are owed, the commonest reason, and what to do."""
+    from mocktrial.envs.failures import read_reason
+
+    reason, count = agent.failures[0]
+    blame, kind, message = read_reason(reason)
+    why = f"the run stopped: {stands.stopped}" if stands.stopped else f"most often ({count}) {blame}: {message}"
+    mend = f"{_MEND.get(kind or blame, 'mend that')}, then run the same command: it goes on from here"
+    return f"no result for {stands.owed} of {counted(stands.total, 'episode')}, {why}; {mend}"
 
 
 @app.command(epilog="Example: mocktrial report runs/a runs/b --html compare.html")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mocktrial.commands.shared import AsJson, Run, console, print_result, verbs
+from mocktrial.commands.shared import ENDPOINT, AsJson, Run, console, has_endpoint, print_result, refuse_idle, verbs
+from mocktrial.envs.console import counted
 from mocktrial.mocktools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def regrade(
         "changes": shown if as_json else [*shown[:_SHOWN], *(["..."] if len(shown) > _SHOWN else [])],
         "run": place.address,
     }
+    if not changes and not as_json:  # the hashes differ all the same: the new run says what it was made from
+        result = {"changed": "nothing", "episodes": result["episodes"], "run": place.address}
     print_result(result, as_json)
 
 
@@ -143,6 +146,7 @@ def play(
     from mocktrial.envs.episode import Episode
     from mocktrial.synth.sources import open_source
 
+    refuse_idle("--base-url", base_url, role == "user" and has_endpoint(agent), ENDPOINT)
     found = open_source(source)
     chosen = next((one for one in found.tasks if task in (None, one.id)), None)
     if chosen is None:
@@ -202,9 +206,17 @@ def _chosen(ledger: Ledger, episode: str) -> list[EpisodeRecord]:
         for name in (str(record.id), record.task_id, f"{record.task_id}/{record.trial}"):
             names.setdefault(name, []).append(record)
     if not names.get(episode):
-        known = ", ".join(str(record.id) for record in records[:8]) or "none"
-        raise UsageError(f"no episode {episode!r} with a result", hint=f"episodes are: {known}, ...; or all")
+        raise UsageError(f"no episode {episode!r} with a result", hint=_named(records))
     return names[episode]
+
+
+def _named(records: list[EpisodeRecord]) -> str:
+    """How episodes may be named."""
+    if not records:
+        return "none has one: mocktrial run goes on with the run"
+    numbers, first = [record.id for record in records], min(records, key=lambda record: record.id)
+    examples = f"{first.id}, {first.task_id} or {first.task_id}/{first.trial}"
+    return f"numbers go from {min(numbers)} to {max(numbers)}; for example {examples}; or all"
 
 
 def _print_replays(results: list[dict[str, Any]]) -> None:
@@ -218,7 +230,7 @@ def _print_replays(results: list[dict[str, Any]]) -> None:
             typer.echo(f"{name}: {result['difference'] or 'the same results, writes and end'}")
     calls = sum(result["calls"] for result in results)
     same = sum(not result["difference"] for result in results)
-    typer.echo(f"{same} of {len(results)} episodes the same, {calls} calls")
+    typer.echo(f"{same} of {counted(len(results), 'episode')} the same, {counted(calls, 'call')}")
 
 
 def _first(source: Source) -> str:

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from mocktrial.commands.shared import ControlToken, Host, Port, Token, verbs
+from mocktrial.commands.shared import MOST_PORT, ControlToken, Host, Port, Token, verbs
 
 app = verbs("serve", "Serve tools over HTTP, or a model.")
 
 
 @app.command(epilog="Example: mocktrial serve autoslurp --port 8080")
 def autoslurp(
-    port: Annotated[int | None, typer.Option(help="All paths on this port instead of the original ports.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=MOST_PORT, help="All paths on this port instead of the original ports.")
+    ] = None,
     host: Host = "127.0.0.1",
     token: Token = None,
     control_token: ControlToken = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,25 +16,44 @@ if TYPE_CHECKING:
 
 app = verbs("train", "Train a local model on graded trajectories.")
 
-Config = Annotated[Path, typer.Argument(help="TOML file; docs/training.md lists the keys.")]
+
+def _list_keys(command: typer.Context, wanted: bool) -> None:
+    if wanted:
+        from mocktrial.training.config import keys_of
+
+        typer.echo("\n".join(keys_of(cast("Verb", command.info_name))))
+        raise typer.Exit
+
+
+Config = Annotated[Path, typer.Argument(help="TOML file; --keys lists what may stand in it.")]
+Keys = Annotated[
+    bool,
+    typer.Option("--keys", callback=_list_keys, is_eager=True, help="List the config's keys: default and meaning."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Config, tokens, memory and cost; no training.")]
 
 
 @app.command(epilog="Example: mocktrial train sft sft.toml")
-def sft(config: Config, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def sft(
+    config: Config, keys: Keys = False, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """Supervised fine-tuning on trajectories; assistant tokens only."""
     _train("sft", config, resume, dry_run, as_json)
 
 
 @app.command(epilog="Example: mocktrial train kto kto.toml")
-def kto(config: Config, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def kto(
+    config: Config, keys: Keys = False, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """Sample-weighted KTO on labelled trajectories."""
     _train("kto", config, resume, dry_run, as_json)
 
 
 @app.command(epilog="Example: mocktrial train dpo dpo.toml --dry-run")
-def dpo(config: Config, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def dpo(
+    config: Config, keys: Keys = False, resume: Resume = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """DPO, or OTPO, on pairs of a good and a bad trajectory of one task."""
     _train("dpo", config, resume, dry_run, as_json)
 
@@ -42,6 +61,7 @@ def dpo(config: Config, resume: Resume = False, dry_run: DryRun = False, as_json
 @app.command(epilog="Example: mocktrial train rl rl.toml")
 def rl(
     config: Config,
+    keys: Keys = False,
     resume: Resume = False,
     dry_run: DryRun = False,
     ray: Annotated[str, typer.Option(help="Play and learn on this Ray cluster; local starts one here.")] = "",
@@ -66,12 +86,15 @@ def _train(
     from mocktrial.agents.local.weights import require_torch
 
     require_torch()
+    from mocktrial.training.checkpoint import checkpoint_folder, find_checkpoint
     from mocktrial.training.config import load_config
 
     config = load_config(path, objective)
     if dry_run:
         _tell(config, as_json)
         return
+    if resume and find_checkpoint(checkpoint_folder(config, resume=True)) is None:
+        typer.echo(f"mocktrial: no whole checkpoint at {Path(config.out) / config.name}: starting anew", err=True)
     result = (elsewhere or _watched)(config, resume)
     from mocktrial.training.curves import write_curves
     from mocktrial.training.journal import journal_path
@@ -97,9 +120,9 @@ def _tell(config: TrainConfig, as_json: bool) -> None:
     from mocktrial.training.config import dump_config
     from mocktrial.training.rehearse import rehearse
 
-    cost = rehearse(config).model_dump()
+    cost = rehearse(config)
     if as_json:
-        print_result({"config": config.model_dump(mode="json"), **cost}, as_json)
+        print_result({"config": config.model_dump(mode="json"), **cost.model_dump()}, as_json)
         return
     typer.echo(dump_config(config))
-    print_result(cost, as_json)
+    print_result(cost.told(), as_json)

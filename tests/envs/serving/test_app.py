@@ -143,6 +143,15 @@ def test_an_agent_is_not_told_that_a_lost_call_was_done(kind: str) -> None:
     assert (answer["ok"], answer["result"]["error"]["code"]) == (False, "timeout")
 
 
+@pytest.mark.parametrize("kind", ["stale", "partial"])
+def test_an_agent_is_not_told_that_a_result_is_spoiled_but_by_the_result(kind: str) -> None:
+    fault = Fault.model_validate({"tool": "find_members", "kind": kind})
+    task = desk_task().model_copy(update={"faults": (fault,)})
+    with hosted(Sessions([task], {"desk": desk_image()})) as one:
+        answer = one.call(one.key(), "find_members", name="Alan")
+    assert (answer["ok"], answer["result"][kind]) == (True, True)
+
+
 def test_a_branch_goes_on_from_its_snapshot(desk: Hosted) -> None:
     key = desk.key()
     desk.call(key, "ask_user", message="For how many days is the loan?")

@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mocktrial.envs.serving.sessions import Sessions
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
+from mocktrial.mocktools.faults import Fault
 from tests.support.desk import desk_image, desk_task
 from tests.support.doors import Hosted, desk_sessions, fifty, hosted, images_of, own_rewards, play
 
@@ -101,6 +102,25 @@ async def test_there_is_no_session_to_steal(desk: Hosted) -> None:
     assert answer.status_code == 200
     assert "mcp-session-id" not in answer.headers
     assert desk.of(other, "state", "GET")["write_set"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "tool", "arguments", "is_error"),
+    [
+        ("timeout", "lend", LEND, True),
+        ("lost_reply", "lend", LEND, True),
+        ("stale", "find_members", {"name": "Alan"}, False),
+        ("partial", "find_members", {"name": "Alan"}, False),
+    ],
+)
+async def test_an_error_tells_nothing_that_the_text_does_not(
+    kind: str, tool: str, arguments: dict[str, Any], is_error: bool
+) -> None:
+    fault = Fault.model_validate({"tool": tool, "kind": kind})
+    task = desk_task().model_copy(update={"faults": (fault,)})
+    with hosted(Sessions([task], {"desk": desk_image()})) as one:
+        async with Client(at(one, one.key())) as client:
+            assert (await client.call_tool(tool, arguments)).is_error == is_error
 
 
 async def test_a_fault_of_the_world_is_an_error_of_the_protocol() -> None:
