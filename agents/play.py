@@ -97,6 +97,11 @@ async def run_agent(
     )  # fmt: skip
 
 
+def played_under(config: Mapping[str, Any], limits: Limits, user_seed: int = 0) -> dict[str, Any]:
+    """What a ledger keeps of how its episodes were played: `config`, and what decides a score beside it."""
+    return {**config, "limits": limits.model_dump(), "grader": grader_hash(), "user_seed": user_seed}
+
+
 async def record(
     play_one: PlayOne,
     agent: str,
@@ -116,10 +121,8 @@ async def record(
     deadline: seconds of wall time for an episode.
     Raises `UsageError` when the folder holds a run with another config or another runner is at work in it.
     """
-    limits = limits or Limits()
-    fingerprint = {**config, "limits": limits.model_dump(), "grader": grader_hash(), "user_seed": user_seed}
     place = RunPlace.named(folder)
-    with Ledger.open(place.ledger, fingerprint, run=place.run) as ledger:
+    with Ledger.open(place.ledger, played_under(config, limits or Limits(), user_seed), run=place.run) as ledger:
         return await run(
             tasks, trials, play_one, ledger,
             agent=agent, concurrency=concurrency, deadline=deadline, on_progress=on_progress,

@@ -7,6 +7,11 @@ the sentence model's vectors; the weights of what words say; and those that join
 the folder and taken from there the next time. They and the words' weights are fitted on `reader/questions` and the
 phrasebook, the weights that join them on JOINED, which others wrote or in another manner. For each file of JOINED the
 figures are printed with weights from the other files.
+
+    python benchmarks/fit_reader.py --kept FOLDER --language
+
+A language model in place of the sentence model (`reader/language.py`), four hours of one core. Nothing ships of it: it
+prints what its logits alone can do on JOINED, beside those of the reader with the sentence model where that is kept.
 """
 
 from __future__ import annotations
@@ -20,10 +25,11 @@ from pathlib import Path
 import torch
 from reader.data import Setting, grouped, read_hands, read_phrasebook, read_rows, settings
 from reader.export import write_large, write_small, write_weights
+from reader.language import Language
 from reader.models import Large, Reader, Small, encoder
 from reader.training import pretrain, train
 from reader.vocabulary import vocabulary
-from reader.weighing import figures, read, weigh_both, weigh_words
+from reader.weighing import alone, figures, read, weigh_both, weigh_words
 
 from mocktrial.envs.users.dense import load_similarity
 from mocktrial.envs.users.reading.facts import put
@@ -40,9 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kept", type=Path, required=True, help="folder in which the joint readers are kept")
     parser.add_argument("--write", action="store_true", help="replace the files of envs/users/reading")
+    parser.add_argument("--language", action="store_true", help="fit a language model as reader, to compare")
     given = parser.parse_args()
     given.kept.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # sums in one order wherever it runs
+    if given.language:
+        _compare(given.kept)
+        return
     large, small = Large(), _small()
     _kept(given.kept / "large.pt", large, lambda: _train_large(large))
     _kept(given.kept / "small.pt", small, lambda: _train_small(small, large))
@@ -59,6 +69,17 @@ def _kept(path: Path, reader: Reader, fit: Callable[[], None]) -> None:
         fit()
         torch.save(reader.state_dict(), path)
     reader.eval()
+
+
+def _compare(kept: Path) -> None:
+    language, large = Language(), Large()
+    _kept(kept / "language.pt", language, lambda: train(language, _settings(), epochs=2, rate=6e-4))
+    readers: dict[str, Reader] = {"language": language}
+    if (kept / "large.pt").is_file():
+        _kept(kept / "large.pt", large, lambda: None)
+        readers["sentence"] = large
+    for name, reader in readers.items():
+        print(name, "recall at precision .95: {:.3f}, best F: {:.3f}".format(*alone(reader, read_rows(*JOINED))))
 
 
 def _weigh() -> dict[str, Weights]:

@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from mocktrial.envs.atomic import refused
 from mocktrial.mocktools.errors import MissingExtra, UsageError
 
 FORM = "postgresql+psycopg://USER@HOST/NAME"
@@ -91,10 +92,7 @@ def plainly(place: Path | str) -> Iterator[None]:
             hint="mend the cause and run the same command again: what is recorded is kept",
         ) from error
     except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename or place}: {error.strerror or error}",
-            hint="free space or choose another place",
-        ) from error
+        raise refused(Path(error.filename or place), error) from error
 
 
 def columns_of(connection: Connection, table: Table) -> frozenset[str]:

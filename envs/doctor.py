@@ -89,8 +89,10 @@ def _endpoint(base_url: str | None) -> list[Finding]:
     findings = [Finding(name="OPENAI_API_KEY", found=key, use=use, fix="" if key else "export OPENAI_API_KEY=...")]
     if base_url:
         parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"--base-url {base_url} is no address", hint="such as http://127.0.0.1:8000/v1")
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        reached = _reaches(parts.hostname or "", port)
+        reached = _reaches(parts.hostname, port)
         fix = "" if reached else "start the model server, or correct --base-url"
         state, use = "reachable" if reached else "", "agents openai:MODEL"
         findings.append(Finding(name=f"{parts.hostname}:{port}", found=state, use=use, fix=fix, wrong=not reached))

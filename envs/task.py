@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mocktrial.envs.rubric import Rubric
+from mocktrial.envs.rubric import AskCriterion, ForbidCriterion, Rubric
 from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.spec import FileName, Frozen, Name
 from mocktrial.mocktools.values import stable
@@ -152,6 +152,15 @@ class Task(Frozen):
     faults: tuple[Fault, ...] = ()  # what goes wrong with the tools, and when
     seed: int = 0
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _facts_known(self) -> Task:
+        known = {fact.id for fact in self.facts}
+        for criterion in self.rubric.criteria():
+            plain = criterion.of if isinstance(criterion, ForbidCriterion) else criterion
+            if isinstance(plain, AskCriterion) and plain.fact not in known:
+                raise ValueError(f"criterion {criterion.id}: there is no fact {plain.fact!r}")
+        return self
 
     def hidden(self) -> tuple[Fact, ...]:
         return tuple(fact for fact in self.facts if fact.hidden)

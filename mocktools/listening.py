@@ -7,6 +7,7 @@ without uvicorn this module raises `MissingExtra`.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -43,9 +44,10 @@ def bind(host: str, ports: Sequence[int]) -> list[socket.socket]:
         except (OSError, OverflowError) as error:
             for each in sockets:
                 each.close()
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
             raise UsageError(
                 f"port {port} on {host} cannot be opened: {getattr(error, 'strerror', None) or error}",
-                hint="end the process that holds it, or choose a free port with --port",
+                hint=f"{'end the process that holds it, or ' if taken else ''}choose a free port with --port",
             ) from error
     return sockets
 

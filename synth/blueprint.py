@@ -56,6 +56,9 @@ class Blueprint(Frozen):
         return self
 
 
+BARREN = 20  # units in a row that give nothing before their source counts as exhausted
+
+
 class BlueprintSource(Protocol):
     """What makes blueprints: the composer, a model teacher, the shipped domains. Equal numbers, equal blueprints."""
 

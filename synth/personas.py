@@ -53,7 +53,7 @@ def read_personas(path: Path, seed: int = 0) -> Iterator[Persona]:
     """Personas of a JSONL file, one object a line with the sentence at key `persona`, read as they are asked for.
 
     occupation  the sentence's first noun phrase: "A retired nurse who ..." gives "retired nurse"
-    manner      by the first word of `[hints]` in the sentence, else drawn
+    manner      by the first list of `[hints]` with a word in the sentence, else drawn; typing habits likewise
     the rest    drawn by `seed` and the line's number; other keys of the object are left aside
 
     Blank lines are skipped. Raises `SpecError` that names file and line.
@@ -95,11 +95,14 @@ def _occupation(sentence: str) -> str:
 
 
 def _hinted(sentence: str) -> dict[str, str]:
-    words = set(re.findall(r"[\w-]+", sentence.casefold()))
-    for manner, hints in _shares()["hints"].items():
-        if not words.isdisjoint(hints):
-            return {"manner": manner}
-    return {}
+    words = " ".join(re.findall(r"[\w-]+", sentence.casefold()))
+    said = f" {words} "
+    found: dict[str, str] = {}
+    for field, lists in _shares()["hints"].items():
+        for value, hints in lists.items():
+            if any(f" {hint} " in said for hint in hints):
+                found.setdefault(field, value)
+    return found
 
 
 def _drawn(seed: int) -> dict[str, Any]:

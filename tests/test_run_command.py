@@ -15,6 +15,11 @@ import pytest
 
 from mocktrial import __version__
 from mocktrial.agents.retry import Retry
+from mocktrial.commands.gateway import conditions
+from mocktrial.envs.fingerprint import differences
+from mocktrial.envs.report.compare import MAY_DIFFER
+from mocktrial.envs.store import Ledger
+from mocktrial.synth.sources import open_source
 from tests.support.command import Run, with_small_dataset
 
 RUN = ("run", "datasets/small", "--agent")
@@ -99,6 +104,7 @@ def test_a_dead_endpoint_is_named_where_the_run_stops(cli: Run, dead: str) -> No
         (["--base-url", "http://127.0.0.1:9/v1"], "--base-url .* openai:MODEL"),
         (["--user", "scripted", "--user-url", "http://127.0.0.1:9/v1"], "--user-url .* openai:MODEL"),
         (["--judge", "scripted:oracle", "--judge-url", "http://127.0.0.1:9/v1"], "--judge-url .* openai:MODEL"),
+        (["--judge", "scripted:oracle"], "scripted:oracle knows the truth only in certify-judge"),
         (["--gateway"], "--gateway .* openai:MODEL"),
         (["--prices", "prices.toml"], "--prices .* openai:MODEL"),
         (["--temperature", "0.5"], "--temperature .* expert"),
@@ -141,3 +147,13 @@ def test_a_reader_that_goes_away_is_silent() -> None:
         assert child.stderr
         child.stdout.close()
         assert child.stderr.read() == ""
+
+
+def test_a_gateways_run_says_what_it_was_played_under(cli: Run) -> None:
+    """Else neither compare nor replay nor regrade could use it."""
+    cli(*RUN, "expert")
+    chosen = open_source("datasets/small")
+    asked = {"name": "datasets/small", "split": None, "limit": None, "without": []}
+    with Ledger.read(Path("runs/small-expert/ledger.sqlite")) as ledger:
+        unlike = differences(ledger.config, conditions(chosen, asked, "mine", 1, "http://127.0.0.1:9/v1"))
+    assert unlike.keys() <= set(MAY_DIFFER)

@@ -47,6 +47,18 @@ def encoder() -> Encoder:
 
 
 class Reader(nn.Module, ABC):
+    """Gives each fact of a group a logit for each message, and one for asking for nothing."""
+
+    @abstractmethod
+    def rates(self, rate: float) -> list[dict[str, object]]:
+        """Parameters with their rates, for an optimizer."""
+
+    @abstractmethod
+    def forward(self, groups: Sequence[Group]) -> list[Tensor]:
+        """Of each group the logits, (messages, facts + 1); the last is that of asking for nothing."""
+
+
+class JointReader(Reader):
     """separate: how many of the first layers see one text only."""
 
     drop = 0.1
@@ -65,15 +77,10 @@ class Reader(nn.Module, ABC):
         """Weights of each layer, by the names that BERT gives them."""
 
     @abstractmethod
-    def rates(self, rate: float) -> list[dict[str, object]]:
-        """Parameters with their rates, for an optimizer."""
-
-    @abstractmethod
     def begin(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
         """(T, D) before the layers, and how many tokens each text has."""
 
-    def forward(self, groups: Sequence[Group], layers: Sequence[Layer] | None = None) -> list[Tensor]:
-        """Of each group the logits, (messages, facts + 1); the last is that of asking for nothing."""
+    def forward(self, groups: Sequence[Group]) -> list[Tensor]:
         x, lengths = self.begin(list(chain.from_iterable((*facts, *messages) for facts, messages in groups)))
         owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
         texts = [len(facts) + len(messages) for facts, messages in groups]
@@ -81,7 +88,7 @@ class Reader(nn.Module, ABC):
         masks = [
             _masks(own, len(facts)) for own, (facts, _) in zip(owner.split(tokens), groups, strict=True)
         ]  # fmt: skip
-        for number, layer in enumerate(layers or self.layers()):
+        for number, layer in enumerate(self.layers()):
             seen = [alone if number < self.separate else together for alone, together in masks]
             x = step(x, layer, seen, tokens, self.drop if self.training else 0.0)
         unit = functional.normalize(torch.zeros(len(lengths), D).index_add(0, owner, x), dim=1)
@@ -125,7 +132,7 @@ def _masks(owner: Tensor, facts: int) -> tuple[Tensor, Tensor]:
     return alone, alone | (owner[None, :] < facts)
 
 
-class Large(Reader):
+class Large(JointReader):
     """MiniLM; the lower layers stand still, so what they make of a text is kept."""
 
     def __init__(self) -> None:
@@ -178,7 +185,7 @@ def embedded(base: Mapping[str, Tensor], ids: Tensor) -> Tensor:
     return functional.layer_norm(x, (D,), base[f"{name}.weight"], base[f"{name}.bias"], 1e-12)
 
 
-class Small(Reader):
+class Small(JointReader):
     """All of it learns. `rounded`: its weights are used as they will ship, and gradients go straight through the
     rounding (Bengio et al. 2013, section 2).
 

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mocktrial.envs.users.interpret import read_jointly, searched
 from mocktrial.envs.users.questions import Question
 from mocktrial.envs.users.reading.acts import parse
-from mocktrial.envs.users.reading.facts import profile_of
+from mocktrial.envs.users.reading.facts import profile_of, put
 from mocktrial.envs.users.reading.joint import Joint
 from mocktrial.envs.users.reading.match import Evidence, compare
 from mocktrial.envs.users.reading.weights import Weights, beside, by_words, probabilities
+from reader.data import settings
+from reader.models import Reader
 
 PENALTY, ROUNDS = 2.0, 3
 Floats = NDArray[np.float64]
@@ -92,3 +95,20 @@ def figures(reads: Sequence[Read], words: Weights, weights: Weights) -> tuple[fl
         found = [place for place, chance in enumerate(likely) if chance >= weights.threshold]
         total += (sum(bool(read.asked[place]) for place in found), len(found), read.asked.sum())
     return total[0] / max(total[1], 1), total[0] / max(total[2], 1)
+
+
+@torch.no_grad()
+def alone(reader: Reader, rows: Sequence[Question]) -> tuple[float, float]:
+    """What a reader's logits over that of "none" can do: recall at precision 0.95, and the best F."""
+    margins: list[float] = []
+    asked: list[bool] = []
+    for setting in settings(rows):
+        messages = [text for text, _ in setting.messages]
+        logits = reader([([put(fact) for fact in setting.facts], messages)])[0]
+        margins += (logits[:, :-1] - logits[:, -1:]).flatten().tolist()
+        asked += [place in meant for _, meant in setting.messages for place in range(len(setting.facts))]
+    right = np.array(asked)[np.argsort(margins)[::-1]]
+    hits = right.cumsum()
+    precision, recall = hits / np.arange(1, len(right) + 1), hits / hits[-1]
+    both = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    return float(recall[precision >= 0.95].max(initial=0.0)), float(both.max())

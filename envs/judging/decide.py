@@ -26,7 +26,7 @@ def require_judge(tasks: Sequence[Task], judge: Judge | None) -> None:
                 raise UsageError(f"task {task.id} has a judge criterion, and there is no judge", hint=_HINT)
 
 
-_HINT = "name one with --judge openai:MODEL; mocktrial certify-judge measures it"
+_HINT = "mocktrial run --judge openai:MODEL plays it; mocktrial certify-judge measures the judge"
 
 
 async def judge_episode(judge: Judge, task: Task, trajectory: Trajectory) -> Trajectory:

@@ -52,6 +52,9 @@ class Double:
         return self.rule(question)
 
 
+KNOWING = ("oracle", "noisy")  # answer by the truth, which only a certification has
+
+
 def scripted_asker(name: str) -> Double:
     """The double of that name. Raises `UsageError`."""
     if name not in _RULES:

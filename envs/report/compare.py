@@ -2,13 +2,14 @@
 
 Runs are compared only where what matters to a score is the same in both: tasks, worlds, user, limits, grader.
 What may differ is named (`MAY_DIFFER`, and what the caller adds); anything else raises `UsageError` with both
-values. Keys are those of a run's config; one covers all keys below it ("limits" covers "limits.turns").
+values. Tasks are paired by content, or by name where `tasks` may differ. Keys are those of a run's config; one covers
+all keys below it ("limits" covers "limits.turns").
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mocktrial.envs.fingerprint import SOURCE, differences, shown
@@ -23,6 +24,7 @@ from mocktrial.envs.tables import EpisodeRecord
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
 
+_TASKS = "tasks"
 MAY_DIFFER = ("agent", "temperature", "base_url")  # what makes an agent another agent
 _BOUNDED: dict[str, tuple[Callable[[EpisodeRecord], float], Callable[[EpisodeRecord], float]]] = {
     "reward": (lambda row: row.reward or 0.0, lambda row: 1.0),
@@ -70,13 +72,14 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
         sides = [_only_agent(one, places[0]), _only_agent(two, places[1])]
         labels = [place.name for place in places]
         labels[1] += " #2" if labels[0] == labels[1] else ""
-        found = comparison((labels[0], sides[0].rows), (labels[1], sides[1].rows))
+        paired = [_by_name(side.rows) if _TASKS in changed else side.rows for side in sides]
+        found = comparison((labels[0], paired[0]), (labels[1], paired[1]))
         if found is None:
             raise UsageError(
                 f"{places[0].address} and {places[1].address} have no task with a result in common",
-                hint="let both finish",
+                hint="let both finish, or play the same dataset in both",
             )
-        before, after = (scored_by_task(side.rows) for side in sides)
+        before, after = map(scored_by_task, paired)
         alike = sides[0].is_under_another_user_seed(sides[1])
         summaries = [
             summarize(label, own.user, own.rows, own.examined) for label, own in zip(labels, sides, strict=True)
@@ -89,9 +92,14 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
             success=found,
             differences=_differences(before, after),
             flips=tuple(_flips(before, after)),
-            variance=split_over_users(sides[0].rows, sides[1].rows) if alike else None,
+            variance=split_over_users(*paired) if alike else None,
             alone=(len(before.keys() - after.keys()), len(after.keys() - before.keys())),
         )
+
+
+def _by_name(rows: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
+    """Where tasks may differ, one that was changed is still the task of its name."""
+    return [row._replace(task_hash=row.task_id) for row in rows]
 
 
 def _allowed(

@@ -38,6 +38,7 @@ class DatasetReport(Frozen):
     measures: tuple[Measure, ...]
     bars: tuple[Bars, ...]
     patterns: tuple[tuple[tuple[str, int], ...], ...]  # most frequent sentence patterns of each dataset
+    twins: tuple[tuple[str, str], ...] = ()  # some tasks of the first with those of the baseline that they repeat
 
     def table(self) -> list[dict[str, object]]:
         """One row a dataset: what `--json` prints."""
@@ -68,6 +69,8 @@ def print_dataset(report: DatasetReport, console: Console) -> None:
         console.print(Text(f"commonest patterns of {label}", style="dim"))
         for pattern, count in patterns[:5]:
             console.print(Text(f"  {count:>6}  {pattern}"))
+    for one, other in report.twins:
+        console.print(Text(f"{report.labels[0]} {one} is a twin of {report.labels[1]} {other}"))
 
 
 def number(value: float | None) -> str:

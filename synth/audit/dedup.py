@@ -69,6 +69,11 @@ def wish_of(task: Task) -> tuple[list[str], list[Any]]:
     return sorted({step.call for step in serving}), [literals, answers, values]
 
 
+def twin_of(task: Task) -> str:
+    """Equal for tasks of two datasets that wish for the same in one domain, whatever their worlds are called."""
+    return hashed([task.domain, wish_of(task)])
+
+
 def hashed(value: Any) -> str:
     return hashlib.sha256(stable(value).encode()).hexdigest()[:16]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from mocktrial.envs.streaming import Folder
 from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import MissingExtra
 from mocktrial.mocktools.spec import ToolSpec
-from mocktrial.synth.audit.dedup import PERMUTATIONS, grams, normalised, sketch
+from mocktrial.synth.audit.dedup import PERMUTATIONS, grams, normalised, sketch, twin_of
 
 ALIKE = 0.7
 _BANDS = 32  # of four values: a pair alike by 0.7 meets in one of them in 999 cases of 1,000
@@ -30,6 +30,7 @@ SAMPLE = 400  # instructions whose embeddings are compared, all pairs
 _EQUAL = 1000  # tasks in the sample on which the 4-grams of two sizes of dataset are compared
 _SEED = 20260122
 _PATTERNS = 10
+_TWINS = 3  # shown
 _NUMBER = re.compile(r"\d[\d.,:-]*")
 
 NOTES = {
@@ -55,6 +56,20 @@ class _Seen:
     shares: dict[str, Counter[str]] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
     tools: dict[str, list[str]] = field(default_factory=dict)  # tokens by signature
+    wishes: dict[str, str] = field(default_factory=dict)  # `twin_of` by task
+
+
+def twins(folder: Folder, other: Folder) -> list[tuple[str, str]]:
+    """The tasks of one dataset that have a twin in the other, each with the first such."""
+    own, others = ({task.id: twin_of(task) for _, pairs in each for task, _ in pairs} for each in (folder, other))
+    return _twins(own, others)
+
+
+def _twins(own: Mapping[str, str], others: Mapping[str, str]) -> list[tuple[str, str]]:
+    first: dict[str, str] = {}
+    for name, wish in others.items():
+        first.setdefault(wish, name)
+    return [(name, first[wish]) for name, wish in own.items() if wish in first]
 
 
 def report_datasets(folders: Sequence[Folder]) -> DatasetReport:
@@ -64,7 +79,12 @@ def report_datasets(folders: Sequence[Folder]) -> DatasetReport:
     measures = tuple(
         Measure(name=name, note=note, values=tuple(one[name] for one in figures)) for name, note in NOTES.items()
     )
+    shared = _twins(seen[0].wishes, seen[1].wishes) if len(seen) > 1 else []
+    if len(seen) > 1:
+        note = "tasks with the same domain, calls, arguments and facts as one of the baseline"
+        measures += (Measure(name="twins_in_baseline", note=note, values=(len(shared), *[None] * (len(seen) - 1))),)
     return DatasetReport(
+        twins=tuple(shared[:_TWINS]),
         labels=_labels([folder.path for folder in folders]),
         measures=measures,
         bars=tuple(
@@ -84,6 +104,7 @@ def _see(folder: Folder) -> _Seen:
             seen.texts.append(normalised(task.instruction))
             seen.patterns[pattern(task)] += 1
             seen.domains.add(task.domain)
+            seen.wishes[task.id] = twin_of(task)
             for title, name in (("families", task.family), ("calls", f"{task.difficulty}")):
                 seen.shares.setdefault(title, Counter())[name] += 1
             for kind in sorted({fact.kind for fact in task.hidden()}) or ["none"]:

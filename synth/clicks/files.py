@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mocktrial.agents.recommender.base import Situation, Suggestion
 from mocktrial.envs.atomic import whole_file
 from mocktrial.envs.store import Ledger
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.files import broken
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import stable
 from mocktrial.synth.clicks.behaviour import Shown
@@ -38,8 +39,14 @@ class LoggedSet(Frozen):
     turn: int
     query: Suggestion
     situation: Situation
-    suggestions: tuple[Suggestion, ...]
+    suggestions: tuple[Suggestion, ...] = Field(min_length=1)
     clicked: tuple[bool, ...]
+
+    @model_validator(mode="after")
+    def _one_click_each(self) -> LoggedSet:
+        if len(self.clicked) != len(self.suggestions):
+            raise ValueError(f"clicked has {len(self.clicked)} entries for {len(self.suggestions)} suggestions")
+        return self
 
 
 class Truth(Frozen):
@@ -81,18 +88,24 @@ def write_log(folder: Path, log: Sequence[Shown], settings: Settings, seed: int)
 
 
 def read_sets(folder: Path) -> Iterator[LoggedSet]:
-    """The sets of a log in time; also of one that another program wrote."""
+    """The sets of a log in time; also of one that another program wrote. Raises `UsageError` that names the line."""
     path = folder / "sets.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"no log at {folder}: {error}", hint="mocktrial clicks NAME makes one") from error
+    seen: set[int] = set()
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            yield LoggedSet.model_validate_json(line)
+            one = LoggedSet.model_validate_json(line, strict=True)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UsageError(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise broken(f"{path}:{number}", error) from error
+        if one.number in seen:
+            raise UsageError(f"{path}:{number}: number {one.number} stands there twice", hint="give each set its own")
+        seen.add(one.number)
+        yield one
 
 
 def _exposures(number: int, one: Shown) -> Iterator[tuple[dict[str, Any], bool]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 
 from mocktrial.envs.atomic import whole_file
+from mocktrial.envs.dataset import digest
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.synth.exchange.columns import read_parquet, write_parquet
@@ -43,7 +44,7 @@ def export(
         if not tally.rows:
             raise UsageError(f"no episode fits {name}: {_why(form)}", hint="mocktrial report RUN shows the outcomes")
         with whole_file(part / "README.md") as file:
-            file.write(_card(name, form, tally).encode())
+            file.write(_card(name, form, tally, digest(part)).encode())
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -120,7 +121,11 @@ def _why(form: Format) -> str:
     return "it takes successes only" if form.kept == "successes" else "it takes scored episodes in which an agent spoke"
 
 
-def _card(name: str, form: Format, tally: Tally) -> str:
+def _card(name: str, form: Format, tally: Tally, rows: str) -> str:
+    """rows: their digest, part of the name by which the library `datasets` keeps what it has read."""
     loader = jinja2.FileSystemLoader(_TEMPLATES)
     page = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)  # Markdown: nothing is escaped
-    return page.get_template("card.md.j2").render(name=name, form=form, tally=tally, agents=sorted(tally.agents))
+    config = f"{name}-{rows[:12]}"
+    return page.get_template("card.md.j2").render(
+        name=name, config=config, form=form, tally=tally, agents=sorted(tally.agents)
+    )

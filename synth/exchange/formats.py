@@ -1,6 +1,7 @@
 """The forms themselves: a pure function from samples to rows, and one from a row back to its conversation.
 
-Going there and back loses nothing of messages and tools (FAULTS 24). What a form has no place for stands in keys
+Going there and back loses nothing of messages and tools (FAULTS 24), but that the forms of successes, which are
+imitated, end with the agent's last message. What a form has no place for stands in keys
 of ours beside its own, which its readers pass over.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from mocktrial.envs.chat import Message, ToolSchema
 from mocktrial.mocktools.values import dumps
-from mocktrial.synth.exchange.sample import Sample, pairs
+from mocktrial.synth.exchange.sample import Sample, pairs, spoken
 
 Row: TypeAlias = dict[str, Any]
 Conversation: TypeAlias = tuple[list[Message], list[ToolSchema]]
@@ -48,7 +49,7 @@ def _language_row(one: Sample) -> Row:
 
 
 def _language_rows(samples: Iterable[Sample]) -> Iterator[Row]:
-    return map(_language_row, samples)
+    return (_language_row(spoken(one)) for one in samples)
 
 
 def _labelled_rows(samples: Iterable[Sample]) -> Iterator[Row]:
@@ -73,7 +74,7 @@ def _of_chosen(row: Row) -> Conversation:
 
 def _openai_rows(samples: Iterable[Sample]) -> Iterator[Row]:
     """An assistant message with `weight` 0 is not trained on; the others need no mark."""
-    for one in samples:
+    for one in map(spoken, samples):
         marked = [
             {**message, "weight": int(trained)} if message["role"] == "assistant" else message
             for message, trained in zip(one.messages, one.trainable, strict=True)
@@ -91,7 +92,7 @@ _ROLES = {speaker: role for role, speaker in _SPEAKERS.items()} | {"function_cal
 
 
 def _sharegpt_rows(samples: Iterable[Sample]) -> Iterator[Row]:
-    for one in samples:
+    for one in map(spoken, samples):
         system = one.messages[0]["content"] if one.messages[0]["role"] == "system" else ""
         said = [_said(message) for message in one.messages[bool(system) :]]
         yield {"conversations": said, "system": system, "tools": dumps(list(one.tools)), **_provenance(one)}

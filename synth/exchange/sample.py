@@ -41,6 +41,12 @@ class Sample:
         return tuple(at >= self.start and message["role"] == "assistant" for at, message in enumerate(self.messages))
 
 
+def spoken(sample: Sample) -> Sample:
+    """Up to the agent's last message: what is imitated ends there, and OpenAI refuses any other end."""
+    last = max(at for at, message in enumerate(sample.messages) if message["role"] == "assistant")
+    return replace(sample, messages=sample.messages[: last + 1])
+
+
 def samples(trajectories: Iterable[Trajectory]) -> Iterator[Sample]:
     """The scored episodes in which the agent said something, in their order."""
     for one in trajectories:

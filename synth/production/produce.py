@@ -32,7 +32,7 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.synth.audit.audit import Audit, shapes_of
 from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
 from mocktrial.synth.audit.leaks import leaks, static_texts
-from mocktrial.synth.blueprint import BlueprintSource
+from mocktrial.synth.blueprint import BARREN, BlueprintSource
 from mocktrial.synth.production.parts import Parts, open_parts, totals
 from mocktrial.synth.production.units import Reworder, Style, Unit, make_unit
 from mocktrial.synth.production.workers import units_in_order
@@ -40,8 +40,8 @@ from mocktrial.synth.teacher.errors import BudgetSpent
 
 _WORLDS = 20  # so many worlds share the tasks of a dataset, or more
 _SHARE = (10, 100)  # tasks of a world, least and most
-_BARREN = 12  # units in a row that give nothing before the source counts as exhausted
 _DECIDING = ("apsw", "mimesis", "pydantic", "rapidfuzz", "rensa")  # packages whose version can change the bytes
+_FEWER = "ask for fewer tasks, or for more domains"
 _REASONS = 60  # of dropped drafts that the recipe lists, most frequent first
 _T = TypeVar("_T")
 Progress = Callable[[int], None]
@@ -140,12 +140,12 @@ class _Taker:
         self.barren = 0 if kept else self.barren + 1
         return kept
 
-    def check(self, source: str, dropped: Counter[str]) -> None:
-        if self.barren >= _BARREN:
+    def check(self, source: str, dropped: Counter[str], hint: str = _FEWER) -> None:
+        if self.barren >= BARREN:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in dropped.most_common(3))
             raise UsageError(
                 f"{source} gave only {self.taken} different tasks of {self.count} (dropped: {reasons})",
-                hint="ask for fewer tasks, or for more domains",
+                hint=hint,
             )
 
 
@@ -200,7 +200,7 @@ def produce(
         try:
             with closing(units_in_order(job, first, workers, ray=ray)) as units:
                 while taker.taken < count:
-                    taker.check(", ".join(domains) or job.source.name, dropped)
+                    taker.check(", ".join(domains) or job.source.name, dropped, _hint(paid))
                     _append(parts, taker, next(units), dropped)
                     progress(taker.taken)
         except BudgetSpent as error:
@@ -221,6 +221,12 @@ def produce(
     for entry in parts.entries:
         audit.add(entry.counts, entry.shapes)
     return audit
+
+
+def _hint(paid: Sequence[Paid]) -> str:
+    """What to do where the source has no more: a model that invents worlds is to blame itself."""
+    answers = next((model.ledger for model in paid if model.name == "teacher"), None)
+    return f"the model's answers do not become new worlds: read {answers}, take a larger model" if answers else _FEWER
 
 
 def _append(parts: Parts, taker: _Taker, unit: Lines, dropped: Counter[str]) -> None:

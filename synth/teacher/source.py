@@ -23,7 +23,7 @@ from mocktrial.agents.retry import Retry
 from mocktrial.envs.task import Persona
 from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.mocktools.spec import Frozen
-from mocktrial.synth.blueprint import Blueprint
+from mocktrial.synth.blueprint import BARREN, Blueprint
 from mocktrial.synth.personas import Personas
 from mocktrial.synth.teacher.draft import Draft
 from mocktrial.synth.teacher.errors import GivenUp, Stopped
@@ -34,7 +34,6 @@ from mocktrial.synth.teacher.wire import Wire
 LEDGER = "teacher.jsonl"  # in the dataset's folder
 _TIMEOUT = 900.0  # seconds for one answer; small machines write slowly
 _RETRY = Retry(deadline=1800.0)
-_FRUITLESS = 20  # units in a row given up before the model counts as unfit
 _HOPELESS = (401, 403, 404)  # no key, no right, no such model: the next unit will fare no better
 
 
@@ -161,8 +160,8 @@ class ModelTeacher:
         self._made[number] = error
         self._given_up[str(error)] += 1
         self._fruitless += 1
-        if self._fruitless >= _FRUITLESS:
-            reason = f"{_FRUITLESS} units in a row came to nothing, the last: {error}"
+        if self._fruitless >= BARREN:
+            reason = f"{BARREN} units in a row came to nothing, the last: {error}"
             self._wire.stop(Stopped(reason, hint="take a larger model"))
 
 

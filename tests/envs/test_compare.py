@@ -13,6 +13,7 @@ from mocktrial.envs.episode import Limits
 from mocktrial.envs.report import compare_runs, print_comparison
 from mocktrial.envs.report.compare import RunComparison
 from mocktrial.envs.store import Ledger
+from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import UsageError
 from tests.support.ledger import make_task, make_trajectory
@@ -22,10 +23,10 @@ TASKS = [make_task(number) for number in range(12)]
 DESK = desk_tasks(12)
 
 
-def stored(folder: Path, trajectories: list[Trajectory], **config: object) -> Path:
+def stored(folder: Path, trajectories: list[Trajectory], played: list[Task] = TASKS, **config: object) -> Path:
     base = {"tasks": "t", "agent": "cheap", "limits": {"turns": 9}, "source": {"name": folder.name}}
     with Ledger.open(folder / "ledger.sqlite", {**base, **config}) as ledger:
-        ledger.add_tasks(TASKS)
+        ledger.add_tasks(played)
         for trajectory in trajectories:
             ledger.record(trajectory)
     return folder
@@ -112,6 +113,14 @@ def test_tasks_of_one_run_only_are_left_out_and_counted(tmp_path: Path) -> None:
         (f"task-{number:04}", 0.0, 1.0) for number in range(6, 10)
     ]
     assert "left out: 1 task and 1 task" in terminal(found)
+
+
+def test_tasks_that_were_changed_are_paired_by_name_where_they_may_differ(tmp_path: Path) -> None:
+    first = stored(tmp_path / "a", [make_trajectory(task, success=False) for task in TASKS])
+    changed = [task.model_copy(update={"instruction": "Otherwise."}) for task in TASKS]
+    second = stored(tmp_path / "b", [make_trajectory(task) for task in changed], changed, tasks="other")
+    found = compare_runs(first, second, differ=["tasks"])
+    assert (found.success.difference.value, found.success.difference.tasks, found.alone) == (1.0, 12, (0, 0))
 
 
 def test_the_variance_is_split_over_the_users_seeds(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mocktrial.envs.dataset import Dataset, Proof, Recipe, dataset_folder, load_dataset
 from mocktrial.mocktools.errors import MocktrialError, SpecError, UsageError
 from tests.support.desk import desk_spec, desk_task
 from tests.support.disk import full_disk
+from tests.support.ledger import make_task
 
 
 @pytest.fixture
@@ -129,3 +131,10 @@ def test_no_name_leads_out_of_the_root(name: str) -> None:
     except MocktrialError:
         return
     assert folder.resolve().parent == root.resolve()
+
+
+def test_a_criterion_that_asks_for_a_fact_which_is_not_there_is_refused() -> None:
+    asks = {"kind": "ask", "id": "ask-day", "fact": "day"}
+    for rubric in ({"interactions": [asks]}, {"forbidden": [{"kind": "forbid", "id": "not-day", "of": asks}]}):
+        with pytest.raises(ValidationError, match="there is no fact 'day'"):
+            make_task(0, rubric=rubric)

@@ -93,3 +93,11 @@ def test_an_old_server_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mocktrial.envs.inspection.look_at", lambda place: Seen("there", (9, 6), True, ""))
     found = examine(ledger="postgresql://me@there/none")[-1]
     assert (found.wrong, found.found, found.fix) == (True, "PostgreSQL 9.6", "use PostgreSQL 12 or newer")
+
+
+def test_what_is_no_address_is_said_to_be_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, told = runner(monkeypatch, capsys)("doctor", "--base-url", "nonsense")
+    assert code == 2
+    assert "nonsense is no address" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypedDict
 
 import httpx
@@ -45,7 +46,7 @@ class Desk:
         for call in said.get("tool_calls", ()):
             path = f"{self._path}/tools/{call['function']['name']}"
             answer = (await self._door.post(path, content=call["function"]["arguments"])).raise_for_status().json()
-            self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": str(answer["result"])})
+            self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(answer["result"])})
             self.done = self.done or answer["done"]
         if not said.get("tool_calls"):
             answer = (await self._door.post(f"{self._path}/user", json={"message": said["content"]})).json()

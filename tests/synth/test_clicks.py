@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +151,25 @@ def test_a_broken_log_names_the_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"clicked": [True]}, "sets.jsonl:3: .*clicked has 1 entries for"),
+        ({"clicked": ["yes"]}, "sets.jsonl:3: clicked.0: Input should be a valid boolean"),
+        ({"suggestions": [], "clicked": []}, "sets.jsonl:3: suggestions: .* at least 1 item"),
+        ({"number": 0}, "sets.jsonl:3: number 0 stands there twice"),
+    ],
+)
+def test_a_set_that_cannot_be_meant_is_refused(
+    tmp_path: Path, log: list[Shown], changes: dict[str, object], says: str
+) -> None:
+    sets = [logged(number, one).model_dump(mode="json") for number, one in enumerate(log[:2])]
+    lines = [json.dumps(sets[0]), "", json.dumps(sets[1] | changes)]
+    (tmp_path / "sets.jsonl").write_text("\n".join(lines), "utf-8")
+    with pytest.raises(UsageError, match=says):
+        list(read_sets(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ("readiness.mood=1", "readiness.mood: unknown key"),
@@ -188,3 +209,11 @@ def test_relatedness_is_highest_for_the_same_tool(place: Town) -> None:
 def test_an_empty_log_has_no_statistics() -> None:
     with pytest.raises(ValueError, match="empty"):
         statistics_of([])
+
+
+def test_the_guides_set_is_one(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "recommend.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "sets.jsonl").write_text(example, "utf-8")
+    (one,) = read_sets(tmp_path)
+    assert one.suggestions[0].tool == "set_alarm"

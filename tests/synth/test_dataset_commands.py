@@ -72,6 +72,20 @@ def test_two_figures_of_one_name_count_one_thing(cli: Run) -> None:
     assert {key: made[key] for key in both} == {key: row[key] for key in both}
 
 
+def test_tasks_that_two_datasets_share_are_counted_named_and_found(cli: Run) -> None:
+    for name, seed, more in (("plain", "3", ("--plain",)), ("other", "4", ())):
+        cli("synth", name, "--tasks", "6", "--domains", "clinic", "--seed", seed, *more)
+    own = ("report", "--dataset", "datasets/plain", "--baseline")
+    out = cli(*own, "datasets/small")[1]
+    assert re.search(r"twins in baseline +[1-6] +-", out)
+    assert 1 <= len(re.findall(r"plain \S+ is a twin of small \S+", out)) <= 3
+    assert re.search(r"twins in baseline +0 +-", cli(*own, "datasets/other")[1])
+    code, out, _ = cli("validate", "datasets/plain", "--against", "datasets/small", "--json")
+    assert code == 1
+    assert re.fullmatch(r"task \S+: twin of \S+ in datasets/small", json.loads(out)["findings"][0])
+    assert cli("validate", "datasets/plain", "--against", "datasets/other")[0] == 0
+
+
 def test_a_curriculum_that_keeps_nothing_is_refused_with_a_band_that_does(cli: Run) -> None:
     for agent in ("expert", "guesser"):
         cli("run", "datasets/small", "--agent", agent)

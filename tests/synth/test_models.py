@@ -96,6 +96,15 @@ async def test_a_spent_budget_leaves_what_is_proved_and_more_of_it_goes_on(synth
         assert "8 tasks were asked for; the budget" in Path("datasets/bikes/README.md").read_text("utf-8")
 
 
+async def test_a_teacher_whose_answers_become_no_worlds_is_named_with_its_answers(synth: Command) -> None:
+    async with Endpoint(Model(workflow=["?"])) as endpoint:
+        code, _, err = await synth("bikes", *taught(endpoint, "--teacher-retries", "0"))
+    assert code == 2
+    assert "gave only 0 different tasks of 8 (dropped: 20 x " in err
+    assert "answers do not become new worlds: read datasets/bikes.part/teacher.jsonl" in err
+    assert Path("datasets/bikes.part/teacher.jsonl").exists()
+
+
 async def test_a_dead_endpoint_stops_the_run_and_the_same_command_goes_on(synth: Command) -> None:
     answers = Model()
     async with Endpoint(answers) as endpoint:

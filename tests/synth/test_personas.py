@@ -61,6 +61,8 @@ def test_old_persona_files_stay_valid() -> None:
         ("The Talkative head chef of a hotel in Lyon.", "talkative head chef of a hotel", "chatty"),
         ("I'm a competitive swimmer specializing in butterfly", "competitive swimmer", None),
         ("x" * 200, "", None),
+        ("A curt and polite clerk", "curt", "terse"),
+        ("A formal, exact accountant", "formal", "plain"),
     ],
 )
 def test_a_sentence_gives_occupation_and_manner(
@@ -71,6 +73,21 @@ def test_a_sentence_gives_occupation_and_manner(
     (persona,) = read_personas(file)
     assert persona.occupation == occupation
     assert manner in (None, persona.manner)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "typing"),
+    [
+        ("A baker who uses no capitals", "lower"),
+        ("A baker who makes typos", "typos"),
+        ("A formal baker", None),
+    ],
+)
+def test_a_sentence_gives_typing_habits(sentence: str, typing: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "hub.jsonl"
+    file.write_text((json.dumps({"persona": sentence}) + "\n") * 40, encoding="utf-8")
+    habits = {persona.typing for persona in read_personas(file)}
+    assert habits == {typing} if typing else len(habits) > 1
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mocktrial.agents.recommender.base import Suggestion
 from mocktrial.agents.recommender.written import read_lines
+from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.systoolkit import catalog
 from mocktrial.synth.clicks.behaviour import Shown
 from mocktrial.synth.clicks.files import logged
@@ -195,3 +197,23 @@ def test_records_for_a_language_model_read_back(tmp_path: Path, log: list[Shown]
     assert tuple(read_lines(last["content"])) in [one.suggestions for one in sets]
     assert all(record.weight > 0 and (record.label is None) == (method == "sft") for record in back)
     assert "preference" not in json.dumps(records[0].model_dump())
+
+
+def test_a_log_may_have_tools_of_its_own(log: list[Shown]) -> None:
+    own = Suggestion(query="Turn on the lamp", tool="set_lamp", arguments={"on": True})
+    sets = [logged(number, one) for number, one in enumerate(log[:60])]
+    sets = [one.model_copy(update={"query": own, "suggestions": (own, *one.suggestions[1:])}) for one in sets]
+    uses = usage_percentiles(sets)
+    assert uses["set_lamp"] == max(uses.values()) == 1.0
+    assert records_of_log(sets, "full", "shared")
+
+
+def test_a_log_that_lacks_what_a_method_needs_says_so(log: list[Shown]) -> None:
+    nobody = [
+        one.model_copy(update={"clicked": (False,) * len(one.clicked)})
+        for one in (logged(number, shown) for number, shown in enumerate(log[:20]))
+    ]
+    with pytest.raises(UsageError, match="method full: the log needs users who differ"):
+        records_of_log(nobody, "full", "shared")
+    with pytest.raises(UsageError, match="the log has no sets"):
+        records_of_log([], "kto", "shared")

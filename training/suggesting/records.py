@@ -20,15 +20,20 @@ from mocktrial.training.suggesting.rows import METHODS, Row, Unit, calibrated, r
 def records_of_log(log: Sequence[LoggedSet], method: str, unit: Unit) -> list[Record]:
     """The records of a method: of "sft" the clicked rows, of the others all rows whose weight is not 0.
 
-    Raises `UsageError` for an unknown one.
+    Raises `UsageError` for an unknown one, and for a log without what it needs.
     """
+    if not log:
+        raise UsageError("the log has no sets", hint="mocktrial clicks NAME makes one that has")
     if method != "sft" and method not in METHODS:
         raise UsageError(f"there is no method {method!r}", hint=f"methods are: sft, {', '.join(METHODS)}")
     rows = rows_of(log, unit)
     if method == "sft":
         return [_record(row, label=None) for row in rows if row.sample.clicked]
     calibration = METHODS[method]
-    ready = weighted(rows, calibration if calibration == NONE else calibrated(calibration, log))
+    try:
+        ready = weighted(rows, calibration if calibration == NONE else calibrated(calibration, log))
+    except ValueError as error:
+        raise UsageError(f"method {method}: the log {error}", hint="take a longer log, or --method kto") from error
     return [_record(row, label=row.sample.clicked) for row in ready if row.weight > 0]
 
 

@@ -76,11 +76,11 @@ def rows_of(log: Sequence[F], unit: Unit = "shared") -> list[Row[F]]:
 
 
 def usage_percentiles(log: Iterable[Feedback]) -> dict[str, float]:
-    """p of every tool, by how often people asked for it by themselves in the log."""
-    uses = dict.fromkeys(catalog().tools, 0)
+    """p of every tool, the toolkit's and the log's own, by how often people asked for it by themselves in the log."""
+    uses = Counter(dict.fromkeys(catalog().tools, 0))
     for one in log:
-        if tool := one.query.tool:
-            uses[tool] += 1
+        uses.update(dict.fromkeys((shown.tool for shown in one.suggestions if shown.tool), 0))
+        uses.update([one.query.tool] if one.query.tool else [])
     return percentiles(uses)
 
 

@@ -122,17 +122,21 @@ def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) 
 @app.command(epilog="Example: mocktrial validate datasets/clinics --workers 2")
 def validate(
     dataset: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    against: Annotated[Path | None, typer.Option(help="A dataset that must share no task with it.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Prove a dataset again, every task and every world, and audit it: leaks, duplicates, splits."""
     from mocktrial.envs.streaming import open_folder
+    from mocktrial.synth.audit.diversity import twins
     from mocktrial.synth.audit.validate import validate as audit
 
-    opened = open_folder(dataset)
+    opened, other = open_folder(dataset), open_folder(against) if against else None
     start = time.monotonic()
     with progress("proving", opened.tasks) as advance:
         found = audit(opened, workers=workers, progress=lambda done: advance(done, ""))
+    if other:
+        found.findings += [f"task {name}: twin of {twin} in {against}" for name, twin in twins(opened, other)]
     print_result(found.figures(time.monotonic() - start) | {"findings": list(found.findings)}, as_json)
     raise typer.Exit(1 if found.findings else 0)
 

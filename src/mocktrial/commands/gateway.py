@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mocktrial.commands.shared import ControlToken, Host, Port, SharedLedger, Token, verbs
 from mocktrial.mocktools.errors import UsageError
+
+if TYPE_CHECKING:
+    from mocktrial.synth.sources import Source
 
 app = verbs()
 
@@ -61,7 +64,8 @@ def gateway(
         if dataset:
             chosen = open_source(dataset, split=split, limit=limit)
             recorder = Recorder(known)
-            config = {"tasks": chosen.content_hash(), "agent": agent, "trials": trials, "upstream": client.where}
+            asked: dict[str, Any] = {"name": dataset.rstrip("/"), "split": split, "limit": limit, "without": []}
+            config = conditions(chosen, asked, agent, trials, client.where)
             opened = stack.enter_context(Ledger.open(place.ledger, config, run=place.run))
             sittings = Sittings(
                 chosen.tasks, chosen.images, opened, recorder, agent=agent, trials=trials, deadline=deadline
@@ -72,3 +76,22 @@ def gateway(
             recorder = Recorder(known, journal)
         proxy = Proxy(client, recorder, own_key=bool(token), ask_tokens=ask_tokens)
         serve(proxy, sittings, host=host, port=port, token=token, control_token=control_token)
+
+
+def conditions(chosen: Source, asked: dict[str, Any], agent: str, trials: int, upstream: str) -> dict[str, Any]:
+    """What the run's episodes are played under, in the keys of `mocktrial run`, so that both may be compared."""
+    from mocktrial.agents.play import played_under
+    from mocktrial.envs.episode import Limits
+    from mocktrial.envs.report.figures import SCRIPTED
+
+    config = {
+        "source": asked,
+        "tasks": chosen.content_hash(),
+        "agent": agent,
+        "user": SCRIPTED,
+        "judge": "",
+        "trials": trials,
+        "tool_retrieval": 0,
+        "base_url": upstream,
+    }
+    return played_under(config, Limits())

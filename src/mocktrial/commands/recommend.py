@@ -157,7 +157,7 @@ def rows(
     log: Annotated[Path, typer.Argument(help="Folder of a log.")],
     path: Annotated[Path, typer.Argument(help="JSONL to write; `mocktrial train kto` reads it.")],
     method: Annotated[str, typer.Option(help="sft, kto, kto+user, kto+static, kto+both or full.")] = "full",
-    unit: UnitOption = "set",
+    unit: UnitOption = "shared",
     as_json: AsJson = False,
 ) -> None:
     """A log's sets as weighted rows for a language model."""

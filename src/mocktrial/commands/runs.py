@@ -84,6 +84,7 @@ def run(
     from mocktrial.agents.play import record
     from mocktrial.agents.prices import read_prices
     from mocktrial.envs.judging.decide import require_judge
+    from mocktrial.envs.judging.scripted import KNOWING
     from mocktrial.envs.places import RunPlace
     from mocktrial.envs.report import report_runs, write_html
     from mocktrial.envs.runner import Progress
@@ -108,6 +109,8 @@ def run(
         prices=read_prices(prices) if prices else {},
     )
     _refuse_idle(cast)
+    if cast.judge in [f"scripted:{name}" for name in KNOWING]:
+        raise UsageError(f"{cast.judge} knows the truth only in certify-judge", hint="--judge openai:MODEL")
     stage = context.with_resource(
         staged_on_ray(ray, cast, chosen.images, most=concurrency) if ray else staged(cast, chosen.images)
     )

@@ -57,9 +57,7 @@ def print_result(result: dict[str, Any], as_json: bool) -> None:
         if isinstance(value, list) and value:
             value = "\n  " + "\n  ".join(str(item) for item in value)
         elif isinstance(value, dict):
-            value = ", ".join(f"{name} {count}" for name, count in value.items())
+            value = ", ".join(f"{name} {item}" for name, item in value.items())
         if value in (None, "", []):
             value = "none"
-        elif isinstance(value, dict):
-            value = ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
         console.print(f"[bold]{key}[/]: {value}", highlight=False, soft_wrap=True)

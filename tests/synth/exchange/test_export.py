@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from mocktrial.envs.trajectory import Trajectory
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.synth.exchange.columns import write_parquet
 from mocktrial.synth.exchange.export import export, read_export
-from mocktrial.synth.exchange.formats import FORMATS
+from mocktrial.synth.exchange.formats import FORMATS, Format
 from mocktrial.synth.exchange.sample import Sample, by_turn, pairs, samples
 from tests.support.command import runner
 from tests.support.played import desk_tasks, play_run
+
+DOC = Path(__file__).parents[3] / "docs" / "exchange.md"
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +36,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def played(runs: list[Path]) -> list[Trajectory]:
-    found = []
+    found: list[Trajectory] = []
     for run in runs:
         with Ledger.read(run / "ledger.sqlite") as ledger:
             found += ledger.trajectories()
     return found
+
+
+def entering(form: Format, one: Sample) -> tuple[Message, ...]:
+    """All that was said, up to the agent's last message where the form ends there."""
+    last = max(at for at, message in enumerate(one.messages) if message["role"] == "assistant")
+    return one.messages[: last + 1] if form.kept == "successes" else one.messages
 
 
 @pytest.mark.parametrize("parquet", [True, False])
@@ -49,7 +58,7 @@ def test_an_export_read_back_is_the_conversations_that_went_in(
     counts = export(played, name, tmp_path / "out", jsonl=not parquet)
     back = [form.back(row) for row in read_export(tmp_path / "out", name)]
     assert len(back) == counts["rows"] > 0
-    went_in = [(list(one.messages), list(one.tools)) for one in played]
+    went_in = [(list(entering(form, one)), list(one.tools)) for one in samples(played)]
     assert all(conversation in went_in for conversation in back)
 
 
@@ -81,6 +90,32 @@ def test_only_what_the_agent_said_is_trainable(played: list[Trajectory], tmp_pat
         assert {True, False} == set(row["trainable"])
     for row in read_export(tmp_path / "openai", "openai"):
         assert all(("weight" in message) == (message["role"] == "assistant") for message in row["messages"])
+
+
+@pytest.mark.parametrize("name", ["openai", "sharegpt", "trl-sft"])
+def test_what_is_imitated_ends_with_the_agent(name: str, played: list[Trajectory], tmp_path: Path) -> None:
+    """OpenAI refuses an example that ends with anything else, such as what `finish` gave."""
+    assert all(one.messages[-1]["role"] == "tool" for one in samples(played) if one.success)
+    export(played, name, tmp_path / "out")
+    rows = list(read_export(tmp_path / "out", name))
+    assert rows
+    for row in rows:
+        assert FORMATS[name].back(row)[0][-1]["role"] == "assistant"
+        assert len(row.get("trainable", ())) == len(row.get("completion", ()))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_doc_and_card_name_the_keys_that_a_row_has(name: str, played: list[Trajectory], tmp_path: Path) -> None:
+    form = FORMATS[name]
+    export(played, name, tmp_path / "out")
+    row = next(read_export(tmp_path / "out", name))
+    assert list(row) == list(form.columns)
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    keys = [key for key in row["lines"][0] if key != "type"] if form.files else list(row)
+    (doc,) = (line for line in DOC.read_text("utf-8").splitlines() if line.startswith(f"| `{name}` |"))
+    assert re.findall(r"`(\w+)`", doc.rpartition("|")[0].rpartition("|")[2]) == keys
+    assert all(key in card for key in keys)
+    assert ("`trainable`" in card) == ("trainable" in row)
 
 
 def test_by_turn_each_answer_is_one_message_and_an_episode_still_counts_once(played: list[Trajectory]) -> None:
@@ -161,7 +196,7 @@ def test_no_form_loses_anything_of_any_conversation(
     for form in FORMATS.values():
         rows = json.loads(json.dumps(list(form.rows([one, other]))))
         right = [one, other] if len(rows) == 2 else [one if success else other]
-        assert [form.back(row) for row in rows] == [(list(s.messages), offered) for s in right]
+        assert [form.back(row) for row in rows] == [(list(entering(form, s)), offered) for s in right]
 
 
 @pytest.mark.parametrize("name", ["trl-sft", "trl-kto", "trl-dpo"])
@@ -186,3 +221,15 @@ def test_the_library_datasets_reads_every_tool_as_it_was(
     read = datasets.load_dataset("parquet", data_dir=str(tmp_path), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(rows) >= 500
     assert list(read) == rows
+
+
+def test_a_second_export_of_one_name_is_not_taken_for_the_first(
+    played: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` keeps what it has read by the name that the card gives it."""
+    monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
+    for count in (2, 4):
+        folder = tmp_path / str(count) / "trl-kto"
+        export(played[:count], "trl-kto", folder)
+        read = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(read) == count
