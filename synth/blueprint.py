@@ -10,6 +10,7 @@ blueprints is a `BlueprintSource`. Errors are `SpecError` with the file and the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -70,22 +71,32 @@ class BlueprintSource(Protocol):
         ...
 
 
-class ShippedDomains:
-    """The domains that come with mocktrial, or some of them, in turn: unit `number` is one more variant of one."""
+class Domains:
+    """Domains that come with mocktrial, or folders of one's own, in turn: unit `number` is one more variant of one.
+
+    names: as `load_blueprint` takes them; all that come with mocktrial where none is named. Raises `UsageError`.
+    """
 
     name = "domains"
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.names = tuple(dict.fromkeys(names)) if names else shipped_domains()
-        for name in self.names:
-            load_blueprint(name)  # an unknown one is refused at once
+        self._blueprints = tuple(load_blueprint(name) for name in self.names)  # whole: a worker has no such folder
+        called = Counter(one.name for one in self._blueprints)
+        if twice := sorted(name for name, count in called.items() if count > 1):
+            raise UsageError(f"two domains are called {twice[0]}", hint="rename the folder of one")
 
     def blueprint(self, number: int) -> Blueprint:
-        return load_blueprint(self.names[number % len(self.names)])
+        return self._blueprints[number % len(self.names)]
 
     def variant(self, number: int) -> int:
         """Which filling of its domain's tables unit `number` is; `make_world` takes it."""
         return number // len(self.names)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a domain is named by its place: "./parking"; not "clinic", whatever folders there are."""
+    return Path(name).name != name
 
 
 def shipped_domains() -> tuple[str, ...]:
@@ -94,7 +105,12 @@ def shipped_domains() -> tuple[str, ...]:
 
 
 def load_blueprint(name: str) -> Blueprint:
-    """A shipped domain by its name. Raises `UsageError` for an unknown one."""
+    """A shipped domain by its name, or one's own by its folder. Raises `UsageError`, `SpecError` for a broken one."""
+    if is_folder(name):
+        folder = Path(name).resolve()
+        if not folder.is_dir():
+            raise UsageError(f"there is no domain at {name}", hint="docs/domains.md says what lies in its folder")
+        return read_blueprint(folder)
     if name not in shipped_domains():
         raise UsageError(f"there is no domain {name!r}", hint=f"domains are: {', '.join(shipped_domains())}")
     return _shipped(name)

@@ -22,7 +22,7 @@ from mocktrial.mocktools.autoslurp.services import autoslurp_image
 from mocktrial.mocktools.errors import SpecError, UsageError
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.synth.autoslurp import tasks_of
-from mocktrial.synth.blueprint import Blueprint, BlueprintSource, ShippedDomains, shipped_domains
+from mocktrial.synth.blueprint import Blueprint, BlueprintSource, Domains, is_folder, load_blueprint, shipped_domains
 from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.kits import kit_names
 from mocktrial.synth.personas import read_personas
@@ -121,7 +121,7 @@ class Mixed:
     """Kits and hand-written domains that take turns, in the order in which they are named: kits first."""
 
     kits: Composer
-    domains: ShippedDomains
+    domains: Domains
 
     def blueprint(self, number: int) -> Blueprint:
         kits, domains = len(self.kits.names), len(self.domains.names)
@@ -152,25 +152,35 @@ def source_of(teacher: str = PROCEDURAL, domains: Sequence[str] = (), seed: int 
             raise UsageError(f"{SYSTOOLKIT} makes worlds of its own", hint=f"--domains {SYSTOOLKIT} alone")
         return DeviceTasks(seed)
     shipped = shipped_domains()
-    by_hand = tuple(name for name in names if name in shipped)
-    kits = tuple(name for name in names if name not in shipped)
+    by_hand = tuple(name for name in names if name in shipped or is_folder(name))
+    kits = tuple(name for name in names if name not in by_hand)
     if not by_hand:
         return Composer(seed, kits)
-    return Mixed(Composer(seed, kits), ShippedDomains(by_hand)) if kits else ShippedDomains(by_hand)
+    return Mixed(Composer(seed, kits), Domains(by_hand)) if kits else Domains(by_hand)
 
 
 def domains_of(names: Sequence[str]) -> tuple[str, ...]:
-    """The kits and domains that are meant, each once; a kit's name may have - for _. Raises `UsageError`."""
+    """The kits and domains that are meant, each once; a kit's name may have - for _, a folder stays as it is named.
+
+    Raises `UsageError`.
+    """
     kits, shipped = kit_names(), (*shipped_domains(), SYSTOOLKIT)
     found: dict[str, None] = {}
     for name in names:
-        plain = name if name in shipped else name.replace("-", "_")
-        if plain not in kits and plain not in shipped:
+        plain = name if name in shipped or is_folder(name) else name.replace("-", "_")
+        if plain not in kits and plain not in shipped and not is_folder(plain):
             near = [match for match, _, _ in process.extract(plain, (*kits, *shipped), limit=3, score_cutoff=_NEAR)]
             like = f"near it: {', '.join(near)}; " if near else ""
             raise UsageError(f"there is no domain {name!r}", hint=f"{like}mocktrial synth --list-domains shows all")
         found[plain] = None
     return tuple(found)
+
+
+def recorded(names: Sequence[str]) -> tuple[str, ...]:
+    """What a recipe keeps of `domains_of`: of a folder its name and the hash of what lies in it, not its place."""
+    own = {name: load_blueprint(name) for name in names if is_folder(name)}
+    hashes = {name: hashlib.sha256(one.model_dump_json().encode()).hexdigest()[:16] for name, one in own.items()}
+    return tuple(f"{own[name].name}@{hashes[name]}" if name in own else name for name in names)
 
 
 def sectors() -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mocktrial.envs.dataset import Dataset
-from mocktrial.synth.blueprint import ShippedDomains
+from mocktrial.synth.blueprint import Domains
 from mocktrial.synth.production.produce import Job, collect
 
 
@@ -29,7 +29,7 @@ def generate(
     worlds_per_domain: so many share the tasks; more are made where these repeat themselves.
     progress: is told the number made so far, for a bar.
     """
-    source = ShippedDomains(domains)
+    source = Domains(domains)
     per_world = -(-count // (len(source.names) * worlds_per_domain))
     job = Job(source, seed, per_world, gap=gap, max_calls=max_calls)
     return collect(job, count, name=name, domains=source.names, progress=progress)

@@ -25,7 +25,7 @@ from mocktrial.envs.fingerprint import grader_hash
 from mocktrial.envs.runner import Progress
 from mocktrial.envs.store import Ledger
 from mocktrial.mocktools.errors import UsageError
-from mocktrial.synth.blueprint import ShippedDomains
+from mocktrial.synth.blueprint import Domains
 from mocktrial.synth.production.produce import Job, produce
 
 IMAGES = {"desk": desk_image()}
@@ -149,7 +149,7 @@ async def test_an_episode_that_is_out_of_time_is_given_up_by_its_worker_too(node
 @pytest.mark.ray
 @pytest.mark.soak
 def test_synthesis_loses_a_node_and_nothing_else(nodes: Nodes, tmp_path: Path) -> None:
-    job, told = Job(ShippedDomains(("depot", "clinic")), seed=3, per_world=4), []
+    job, told = Job(Domains(("depot", "clinic")), seed=3, per_world=4), []
 
     def lose(taken: int) -> None:
         told.append(taken)

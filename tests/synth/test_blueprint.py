@@ -11,7 +11,7 @@ import pytest
 
 import mocktrial.synth
 from mocktrial.mocktools.errors import SpecError, UsageError
-from mocktrial.synth.blueprint import ShippedDomains, load_blueprint, read_blueprint, shipped_domains
+from mocktrial.synth.blueprint import Domains, load_blueprint, read_blueprint, shipped_domains
 
 DOMAINS = Path(mocktrial.synth.__path__[0]) / "domains"
 
@@ -43,12 +43,12 @@ def test_an_unknown_domain_is_wrong_usage() -> None:
 
 
 def test_shipped_domains_take_turns() -> None:
-    source = ShippedDomains(("depot", "clinic"))
+    source = Domains(("depot", "clinic"))
     units = [(source.blueprint(number).name, source.variant(number)) for number in range(5)]
     assert units == [("depot", 0), ("clinic", 0), ("depot", 1), ("clinic", 1), ("depot", 2)]
-    assert ShippedDomains().names == shipped_domains()
+    assert Domains().names == shipped_domains()
     with pytest.raises(UsageError, match="'bakery'"):
-        ShippedDomains(("bakery",))
+        Domains(("bakery",))
 
 
 def test_a_step_made_for_each_row_is_no_single_step(folder: Path) -> None:

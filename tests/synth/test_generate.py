@@ -15,7 +15,7 @@ from mocktrial.envs.task import Ask, Call, Task
 from mocktrial.envs.users.base import says
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.values import fold, same
-from mocktrial.synth.blueprint import Blueprint, ShippedDomains, load_blueprint
+from mocktrial.synth.blueprint import Blueprint, Domains, load_blueprint
 from mocktrial.synth.form.goals import Goal, Goals
 from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.plan.planning import carry_out
@@ -162,7 +162,7 @@ class _Telling:
     name = "telling"
 
     def blueprint(self, number: int) -> Blueprint:
-        clinic = ShippedDomains(["clinic"]).blueprint(number)
+        clinic = Domains(["clinic"]).blueprint(number)
         world = clinic.world.model_copy(update={"rules": f"{clinic.world.rules} Most come on a Monday."})
         return clinic.model_copy(update={"world": world})
 

@@ -16,7 +16,7 @@ from mocktrial.envs.dataset import digest, load_dataset
 from mocktrial.envs.task import Call, Persona, Task
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import WorldSpec
-from mocktrial.synth.blueprint import ShippedDomains
+from mocktrial.synth.blueprint import Domains
 from mocktrial.synth.compose.composer import Composer
 from mocktrial.synth.production.preview import preview_tasks, preview_text
 from mocktrial.synth.production.produce import Job, produce
@@ -25,7 +25,7 @@ from mocktrial.synth.sources import source_of
 
 KITS = ("vet", "clinic", "food_bank")
 STYLE = Style(voices=True, distractors=3, scramble=True, reword=True)
-JOB = Job(ShippedDomains(("depot",)), seed=3, per_world=4)
+JOB = Job(Domains(("depot",)), seed=3, per_world=4)
 COUNT = 28
 COMMAND = [
     sys.executable, "-m", "mocktrial.cli", "synth", "--tasks", str(COUNT), "--seed", "3", "--per-world", "4",
@@ -100,7 +100,7 @@ def test_killed_and_gone_on_with_gives_the_same_bytes(whole: str, tmp_path: Path
     assert min(made) == kept, "nothing is made twice"
 
 
-class Counting(ShippedDomains):
+class Counting(Domains):
     def __init__(self, names: tuple[str, ...], made: list[int]) -> None:
         super().__init__(names)
         self.made = made
@@ -152,7 +152,7 @@ def test_goals_of_a_world_take_turns() -> None:
 
 
 def test_a_world_that_breaks_its_contract_is_dropped_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(ShippedDomains):
+    class Broken(Domains):
         def blueprint(self, number: int):  # type: ignore[no-untyped-def]
             good = super().blueprint(number)
             return good.model_copy(update={"world": change(good.world)})

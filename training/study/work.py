@@ -31,7 +31,7 @@ from mocktrial.mocktools.spec import Frozen
 from mocktrial.synth.production.produce import Job as Recipe
 from mocktrial.synth.production.produce import produce, world_share
 from mocktrial.synth.production.units import Style
-from mocktrial.synth.sources import domains_of, source_of
+from mocktrial.synth.sources import domains_of, recorded, source_of
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.journal import journal_path, read_journal
 from mocktrial.training.monitor import watched
@@ -77,7 +77,7 @@ class Place:
             with progress(job.title, plan.tasks) as advance:
                 produce(
                     _recipe(plan, job.seed), plan.tasks, folder,
-                    domains=domains_of(plan.domains), progress=lambda made: advance(made, ""),
+                    domains=recorded(domains_of(plan.domains)), progress=lambda made: advance(made, ""),
                 )  # fmt: skip
         return Spent()
 

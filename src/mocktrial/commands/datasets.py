@@ -26,7 +26,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of datasets; without NAME the dataset's own.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")] = 1,
-    domains: Annotated[str | None, typer.Option(help="Only these, separated by commas; see --list-domains.")] = None,
+    domains: Annotated[str | None, typer.Option(help="Only these, with commas: names or folders.")] = None,
     list_domains: Annotated[bool, typer.Option("--list-domains", help="Print all domains by sector.")] = False,
     gap: Annotated[bool, typer.Option("--gap/--no-gap", help="Hide facts; --no-gap makes the control set.")] = True,
     plain: Annotated[bool, typer.Option("--plain", help="The goals' own words, no personas' voices.")] = False,
@@ -51,7 +51,7 @@ def synth(
     from mocktrial.synth.production.models import Chosen, open_models
     from mocktrial.synth.production.preview import preview_tasks, preview_text
     from mocktrial.synth.production.produce import Job, world_share
-    from mocktrial.synth.sources import domains_of, sectors
+    from mocktrial.synth.sources import domains_of, recorded, sectors
 
     if list_domains:
         print_result({sector: names if as_json else ", ".join(names) for sector, names in sectors().items()}, as_json)
@@ -81,7 +81,7 @@ def synth(
                 typer.echo("mocktrial: with a model, units are made in one process", err=True)
                 workers, ray = 1, ""
             _produce(
-                job, tasks, folder, as_json, domains=named, workers=workers, ray=ray, paid=models.paid
+                job, tasks, folder, as_json, domains=recorded(named), workers=workers, ray=ray, paid=models.paid
             )  # fmt: skip
 
 
