@@ -27,8 +27,9 @@ def test_a_log_is_made_once_and_gives_rows(cli: Run, tmp_path: Path) -> None:
     assert found["sets"] == len((tmp_path / "clicks/small/sets.jsonl").read_text().splitlines())
     code, _, err = cli("clicks", "small", *SMALL)
     assert (code, "exists already" in err) == (2, True)
-    code, out, _ = cli("recommend", "rows", "clicks/small", "rows.jsonl", "--method", "kto", "--json")
-    assert json.loads(out)["rows"] == found["sets"]
+    rows = ("recommend", "rows", "clicks/small", "rows.jsonl", "--method", "kto", "--json")
+    assert json.loads(cli(*rows)[1])["rows"] == found["sets"] * 4  # a row a suggestion
+    assert json.loads(cli(*rows, "--unit", "set")[1])["rows"] == found["sets"]
 
 
 def test_next_queries_work_in_the_state_at_hand(cli: Run) -> None:
