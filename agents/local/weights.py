@@ -125,7 +125,7 @@ def _quiet() -> None:
 def _source(name: str) -> str:
     """What `from_pretrained` is given: a folder that exists, or a hub id."""
     if name == SMOLLM2:
-        return str(_smollm2())
+        return str(smollm2_folder())
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -167,8 +167,8 @@ def _from_hub(name: str, read: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _smollm2() -> Path:
-    """The converted folder, made on first use."""
+def smollm2_folder() -> Path:
+    """The converted folder, made on first use. Raises `MissingExtra`."""
     try:
         version = metadata.version(_WHEEL)
     except metadata.PackageNotFoundError as missing:
@@ -177,6 +177,7 @@ def _smollm2() -> Path:
         ) from missing
     folder = cache_folder() / f"{SMOLLM2}-{version}-{_FORMAT}"
     if not folder.is_dir():
+        _torch()
         _convert(_gguf(), folder)
     return folder
 

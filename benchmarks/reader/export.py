@@ -1,4 +1,4 @@
-"""The files that ship: both joint readers, the vocabulary of the small one, the weights of the evidence."""
+"""The files that ship: the joint readers, the vocabulary of the small one, the weights of the evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from mocktrial.envs.users.reading.weights import Weights
-from reader.models import DENSE, LARGE_LAYERS, LARGE_SEPARATE, MOST, Large, Reader, Small, run, units
+from reader.language import DENSE, FROZEN, LAYERS, Language
+from reader.models import MOST, JointReader, Small, run, units
 
 OUT = Path(__file__).parents[2] / "envs/users/reading"
 _WEIGHTS = """\
@@ -39,17 +40,20 @@ def write_small(small: Small, out: Path = OUT) -> None:
 
 
 @torch.no_grad()
-def write_large(large: Large, out: Path = OUT) -> None:
-    kept = {}
-    for number in range(LARGE_SEPARATE, LARGE_LAYERS):
+def write_language(language: Language, out: Path = OUT) -> None:
+    """Narrow products in bytes, a unit a row."""
+    kept: dict[str, np.ndarray] = {"layers": np.int64(LAYERS), "norm": language.norm.numpy()}
+    for number in range(FROZEN, LAYERS):
         for name in DENSE:
-            key = f"{number}.{name}".replace(".", "-")
-            kept[f"encoder.layer.{number}.{name}.weight.in"] = large.into[key].numpy().astype(np.float16)
-            kept[f"encoder.layer.{number}.{name}.weight.out"] = large.out[key].numpy().astype(np.float16)
-    np.savez_compressed(out / "dense.npz", **kept, **_head(large))
+            for end, learnt in (("in", language.into), ("out", language.out)):
+                weight = learnt[f"{number}.{name}".replace(".", "-")].numpy()
+                unit = (np.abs(weight).max(1, keepdims=True).clip(1e-8) / 127).astype(np.float32)
+                kept[f"layers.{number}.{name}.weight.{end}"] = np.round(weight / unit).astype(np.int8)
+                kept[f"layers.{number}.{name}.weight.{end}.unit"] = unit
+    np.savez_compressed(out / "language.npz", **kept, **_head(language))
 
 
-def _head(reader: Reader) -> dict[str, np.ndarray]:
+def _head(reader: JointReader | Language) -> dict[str, np.ndarray]:
     return {
         "asking": reader.asking.numpy().astype(np.float16),
         "saying": reader.saying.numpy().astype(np.float16),

@@ -1,4 +1,4 @@
-"""A reader that is a language model: the first layers of SmolLM2-135M read the facts and behind them each message.
+"""The language model as reader while it learns. What it computes is `mocktrial.envs.users.reading.language`, in torch.
 
 A message sees all facts and itself, and is summed up by its last token, which stands after "My". Its product with a
 fact's last token is the fact's logit. The lower layers stand still; beside each weight of the upper ones narrow
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mocktrial.agents.local.weights import load
+from mocktrial.envs.users.reading.language import BEFORE, FACT, MESSAGE
 from reader.models import Group, Reader
 
 LAYERS, FROZEN, RANK, HEAD_RANK = 22, 10, 32, 192
@@ -30,7 +31,6 @@ DENSE = (
     "mlp.up_proj",
     "mlp.down_proj",
 )
-_BEFORE, _FACT, _MESSAGE = "I know:\n", "- {}\n", "They: {}\nMy"
 
 
 class Language(Reader):
@@ -82,11 +82,11 @@ class Language(Reader):
         return torch.cat([near, (wanted @ self.none / math.sqrt(D) + self.none_b)[:, None]], 1)
 
     def _row(self, facts: Sequence[str], messages: Sequence[str]) -> _Row:
-        row = _Row(self._ids(_BEFORE))
+        row = _Row(self._ids(BEFORE))
         for fact in facts:
-            row.add_fact(self._ids(_FACT.format(fact)))
+            row.add_fact(self._ids(FACT.format(fact)))
         for message in messages:
-            row.add_message(self._ids(_MESSAGE.format(message)))
+            row.add_message(self._ids(MESSAGE.format(message)))
         return row
 
     def _ids(self, text: str) -> list[int]:

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from mocktrial.envs.users import interpret
 from mocktrial.envs.users.interpret import read_jointly, searched
 from mocktrial.envs.users.questions import Question
 from mocktrial.envs.users.reading.acts import parse
 from mocktrial.envs.users.reading.facts import profile_of, put
-from mocktrial.envs.users.reading.joint import Joint
 from mocktrial.envs.users.reading.match import Evidence, compare
 from mocktrial.envs.users.reading.weights import Weights, beside, by_words, probabilities
 from reader.data import settings
@@ -33,7 +33,7 @@ class Read:
     joint: list[list[float]]  # (1 + pieces, facts)
 
 
-def read(rows: Iterable[Question], joint: Joint | None = None) -> list[Read]:
+def read(rows: Iterable[Question], joint: interpret.Reader | None = None) -> list[Read]:
     found = []
     for row in rows:
         facts = tuple(fact.fact() for fact in row.facts)

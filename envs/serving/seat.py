@@ -45,10 +45,10 @@ def ask_user_tool() -> ToolSchema:
 
 
 class Seat:
-    """One agent's place in an episode. Not for two calls at a time."""
+    """One agent's place in an episode. Not for two calls at a time. branched: it began from a snapshot."""
 
-    def __init__(self, episode: Episode) -> None:
-        self.episode = episode
+    def __init__(self, episode: Episode, *, branched: bool = False) -> None:
+        self.episode, self.branched = episode, branched
         self._verdict: Trajectory | None = None
 
     async def reset(self) -> Observation:

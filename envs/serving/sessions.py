@@ -18,6 +18,7 @@ from mocktrial.envs.chat import Message, ToolSchema
 from mocktrial.envs.episode import Episode, EpisodeSnapshot, Limits
 from mocktrial.envs.judging.decide import require_judge
 from mocktrial.envs.serving.seat import Seat
+from mocktrial.envs.serving.verdicts import Verdicts
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import CriterionResult, End, Outcome, Trajectory
 from mocktrial.envs.users.base import User
@@ -88,18 +89,22 @@ class Verdict(Frozen):
 
 
 class Sessions:
-    """limits, user: of every episode. most: episodes open at a time. clock: wall time in seconds."""
+    """limits, user: of every episode. verdicts: where they are kept. most: episodes open at a time.
+
+    clock: wall time in seconds.
+    """
 
     def __init__(
         self, tasks: Sequence[Task], images: Mapping[str, WorldImage], *, most: int = MAX_EPISODES,
         quota: Quota | None = None, limits: Limits | None = None, user: User | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        verdicts: Verdicts | None = None, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         if most < 1:
             raise UsageError("at least 1 episode must be allowed", hint="raise --most")
         require_judge(tasks, None)  # none can be had here
         self.tasks = {task.id: task for task in tasks}
         self._images, self._limits, self._user = images, limits, user
+        self._verdicts, self._clock = verdicts, clock
         self._kept: Keeper[Seat] = Keeper(most, lambda seat: seat.episode.close(), quota=quota, clock=clock)
         self._snapshots: Snapshots[tuple[Episode, EpisodeSnapshot]] = Snapshots()
         self._opened = Answers()
@@ -116,9 +121,11 @@ class Sessions:
             raise Refusal(422, "give a task or a snapshot, one of the two")
         if start.snapshot is not None:
             frozen, snapshot = self._snapshots.find(start.snapshot)
-            key = self._kept.add(lambda: Seat(frozen.branch(snapshot)))
+            key = self._kept.add(lambda: Seat(frozen.branch(snapshot), branched=True))
         elif start.task in self.tasks:
             task = self.tasks[start.task]
+            if self._verdicts and (reason := self._verdicts.unwanted(task, start.trial, start.user_seed)):
+                raise Refusal(409, reason)
             key = self._kept.add(lambda: Seat(self._episode(task, start)))
         else:
             raise Refusal(404, f"there is no task {start.task}")
@@ -132,8 +139,8 @@ class Sessions:
 
     def _episode(self, task: Task, start: Start) -> Episode:
         return Episode(
-            task, self._images[task.world], trial=start.trial, user_seed=start.user_seed, user=self._user,
-            limits=self._limits,
+            task, self._images[task.world], agent=self._verdicts.agent if self._verdicts else "", trial=start.trial,
+            user_seed=start.user_seed, user=self._user, limits=self._limits,
         )  # fmt: skip
 
     async def reset(self, key: str) -> View:
@@ -168,9 +175,12 @@ class Sessions:
             return await kept.answers.once(repeat, b"step\0" + dumps(message).encode("utf-8", "surrogatepass"), answer)
 
     async def verify(self, key: str) -> Trajectory:
-        """What became of the episode, which ends by this where it was still open."""
+        """What became of the episode, which ends by this where it was still open. A branch's is not kept."""
         async with self._kept.using(key) as kept:
-            return kept.episode.verdict(late=self._kept.quota.seconds if self._kept.is_late(kept) else None)
+            record = kept.episode.verdict(late=self._kept.quota.seconds if self._kept.is_late(kept) else None)
+            if self._verdicts and not kept.episode.branched:
+                self._verdicts.add(record, self._clock() - kept.opened)
+            return record
 
     # The agents' plane.
 

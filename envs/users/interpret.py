@@ -1,9 +1,9 @@
 """Reading an agent's message: which facts does it ask for, does it propose something to confirm?
 
 Parts that may ask (`reading.acts`) are compared with each fact by words (`reading.match`), and the whole message is
-read beside all facts by a small transformer (`reading.joint`): the one that ships, or one of the sentence model where
-that is given (`dense`). A weighted sum decides (`reading.weights`). Deterministic. Ids only come out of here; what is
-released, and what is asked back, is decided by the user's rule.
+read beside all facts by a small transformer that ships (`reading.shipped`) or, where it is given, by another `Reader`
+(`dense`). A weighted sum decides (`reading.weights`).
+Deterministic. Ids only come out of here; what is released, and what is asked back, is decided by the user's rule.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mocktrial.envs.users.reading.lexicon import grammar, pattern
 from mocktrial.envs.users.reading.match import compare, done_by_others
 from mocktrial.envs.users.reading.segments import Segment, pieces, segments
 from mocktrial.envs.users.reading.shipped import load_shipped
-from mocktrial.envs.users.reading.weights import by_words, candidates, load_weights, probabilities
+from mocktrial.envs.users.reading.weights import Table, by_words, candidates, load_weights, probabilities
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.mocktools.values import fold
 
@@ -40,20 +40,23 @@ class Reading(Frozen):
     everything: bool = False  # it asks for all there is
 
 
-class Similarity(Protocol):
-    """A joint reader (`reading.joint`)."""
+class Reader(Protocol):
+    """Reads a message beside all facts. name: its weights' in `reading/weights.toml`."""
+
+    @property
+    def name(self) -> Table: ...
 
     def scores(self, message: str, facts: tuple[str, ...]) -> list[float]:
         """A logit for each fact, put in words, that the message asks for it."""
 
 
-def interpret(message: str, facts: Sequence[Fact], similarity: Similarity | None = None) -> Reading:
+def interpret(message: str, facts: Sequence[Fact], reader: Reader | None = None) -> Reading:
     """Read `message` against the facts that the user knows. Same arguments, same reading."""
     own, rest = _literal(message, facts)
     if own and not rest:
         return Reading(facts=own, asks=True)
     parsed = parse(rest)
-    found = _meant(rest, parsed, facts, similarity)
+    found = _meant(rest, parsed, facts, reader or load_shipped())
     meant = {fact.id for place, fact in enumerate(facts) if place in found.meant or fact.id in own}
     unsure = {fact.id for place, fact in enumerate(facts) if place in found.unsure} - set(own)
     return Reading(
@@ -95,15 +98,15 @@ class _Found:
         return (self.meant | self.maybe) - self.sure
 
 
-def _meant(message: str, parsed: Parsed, facts: Sequence[Fact], similarity: Similarity | None) -> _Found:
+def _meant(message: str, parsed: Parsed, facts: Sequence[Fact], reader: Reader) -> _Found:
     """Read the message whole and, where it asks several things, each by itself, whose likeliest fact is meant."""
     text, parts = searched(message, parsed, facts)
     if not parts or not facts:
         return _Found()
-    weights = load_weights("dense" if similarity else "lexical")
-    likely = _likely(text, parts, facts, similarity)
+    weights = load_weights(reader.name)
+    likely = _likely(text, parts, facts, reader)
     single = [part for part in parts if part.clause.asks and part.single]
-    each = [_likely(f"{part.text}?", [part], facts, similarity) for part in single] if len(single) > 1 else []
+    each = [_likely(f"{part.text}?", [part], facts, reader) for part in single] if len(single) > 1 else []
     maybe = {place for own in (each or [likely] if single else []) for place in candidates(own, weights)}
     for own in each:
         best = own.index(max(own))
@@ -119,15 +122,15 @@ def _meant(message: str, parsed: Parsed, facts: Sequence[Fact], similarity: Simi
     return _Found(meant, {place for place in meant if place in said or likely[place] >= weights.sure} - doubted, maybe)
 
 
-def _likely(text: str, parts: Sequence[Segment], facts: Sequence[Fact], similarity: Similarity | None) -> list[float]:
+def _likely(text: str, parts: Sequence[Segment], facts: Sequence[Fact], reader: Reader) -> list[float]:
     """Of each fact, the probability that a text with these parts asks for it."""
     profiles = [profile_of(fact) for fact in facts]
     words = by_words([compare(part, profiles) for part in parts], len(facts), load_weights("words"))
-    joint = read_jointly(similarity or load_shipped(), text, facts)
-    return probabilities(words, joint, load_weights("dense" if similarity else "lexical"))
+    joint = read_jointly(reader, text, facts)
+    return probabilities(words, joint, load_weights(reader.name))
 
 
-def read_jointly(reader: Similarity, text: str, facts: Sequence[Fact]) -> list[list[float]]:
+def read_jointly(reader: Reader, text: str, facts: Sequence[Fact]) -> list[list[float]]:
     """The reader's logits by fact: of the whole text, then of each piece of it."""
     known = tuple(put(fact) for fact in facts)
     return [reader.scores(part, known) for part in (text, *pieces(text))]

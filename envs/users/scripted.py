@@ -5,22 +5,22 @@ from __future__ import annotations
 from mocktrial.envs.task import Deed, Fact
 from mocktrial.envs.users.decision import Understood
 from mocktrial.envs.users.grounded import GroundedUser
-from mocktrial.envs.users.interpret import Similarity, interpret
+from mocktrial.envs.users.interpret import Reader, interpret
 from mocktrial.envs.users.requests import requested
 from mocktrial.envs.users.words import pattern
 from mocktrial.mocktools.values import fold
 
 
 class LexicalInterpreter:
-    """Implements `Interpreter` by words, and by a sentence model where it is given one; it needs no memory."""
+    """Implements `Interpreter` by words and a small transformer: `reader` or the one that ships. It needs no memory."""
 
-    def __init__(self, similarity: Similarity | None = None) -> None:
-        self._similarity = similarity
+    def __init__(self, reader: Reader | None = None) -> None:
+        self.reader = reader
 
     async def read(
         self, message: str, facts: tuple[Fact, ...], deeds: tuple[Deed, ...], said: tuple[str, ...]
     ) -> Understood:
-        reading = interpret(message, facts, self._similarity)
+        reading = interpret(message, facts, self.reader)
         return Understood(
             facts=reading.facts,
             unsure=reading.unsure,
@@ -34,8 +34,8 @@ class LexicalInterpreter:
 
 
 class ScriptedUser(GroundedUser):
-    """`GroundedUser` without a language model. similarity: a sentence model to read with."""
+    """`GroundedUser` that decides and speaks without a model. reader: what it reads with besides words."""
 
-    def __init__(self, similarity: Similarity | None = None) -> None:
-        name = "scripted+dense" if similarity else "scripted"
-        super().__init__(LexicalInterpreter(similarity), None, name)
+    def __init__(self, reader: Reader | None = None) -> None:
+        name = f"scripted+{reader.name}" if reader else "scripted"
+        super().__init__(LexicalInterpreter(reader), None, name)

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mocktrial.mocktools.autoslurp.resolve import Resolved, Slots, resolve_slots
+from mocktrial.mocktools.autoslurp.catalog import catalog
+from mocktrial.mocktools.autoslurp.resolve import Resolved, Slots, resolve, resolve_slots, said
 from mocktrial.mocktools.autoslurp.resolve_time import hours, is_bare
 from mocktrial.mocktools.autoslurp.spoken import words
 from mocktrial.mocktools.values import JSON
 
-PUBLISHED = frozenset({"am_pm", "descriptor_all", "event_name", "list_name", "person", "place_region"})
+PUBLISHED = frozenset({"am_pm", "descriptor_all", "event_name", "list_name", "person", "place_region", "spoken"})
 RULES: Mapping[str, str] = {
     "am_pm": "am or pm may be missing on either side",
     "descriptor_all": "descriptor: all may be missing; other descriptors may not",
@@ -32,9 +33,11 @@ RULES: Mapping[str, str] = {
     "list_name": "the wording of a list's name may differ, and it may be left out",
     "person": "person, from_person and to_person are one label",
     "place_region": "a place may carry its state or country",
+    "spoken": "a date or time may stay as it was said, though the prompt asks for it in figures",
     "event_name_any": "an event's name may be anything (as published, taken literally)",
     "list_name_any": "a list's name may be anything (as published, taken literally)",
 }
+_IN_FIGURES = re.compile(r"[\d:/T-]+( ?[ap]m)?(/[\d:]+( ?[ap]m)?)?", re.IGNORECASE)
 _PERSONS = ("person", "from_person", "to_person")
 
 
@@ -75,11 +78,34 @@ def compare(gold: Slots, actual: Mapping[str, JSON], *, now: datetime, rules: fr
     ]
     if renamed:
         evidence = [_with_rule(one, "person") if one.slot in _PERSONS else one for one in evidence]
+    spoken = _spoken(actual, found, now)
+    if spoken and "spoken" in rules:
+        evidence = [_with_rule(one, "spoken") if one.slot in spoken else one for one in evidence]
+    elif spoken:
+        evidence = [replace(one, ok=False) if one.slot in spoken else one for one in evidence]
     return Verdict(all(one.ok for one in evidence), tuple(evidence))
 
 
 def _with_rule(one: SlotEvidence, rule: str) -> SlotEvidence:
-    return SlotEvidence(one.slot, one.expected, one.actual, one.ok, one.rule or (rule if one.ok else ""))
+    return replace(one, rule=one.rule or (rule if one.ok else ""))
+
+
+def _spoken(actual: Mapping[str, JSON], found: Mapping[str, object], now: datetime) -> frozenset[str]:
+    """The labels of `found` that have a date or a time in words."""
+    facts, labels = catalog(), set()
+    for name, value in actual.items():
+        label = facts.label(name)
+        kind = facts.kind(label)
+        if kind in ("date", "time") and any(_in_words(text, resolve(kind, text, now)) for text in said(value)):
+            labels.add(
+                label if label in found else label[:-1] if label[:-1] in found else "time"
+            )  # as they were folded
+    return frozenset(labels)
+
+
+def _in_words(text: str, resolved: Resolved) -> bool:
+    is_moment = resolved.kind in ("date", "time")
+    return is_moment and resolved.value.casefold() != text.casefold() and not _IN_FIGURES.fullmatch(text)
 
 
 def _one_person(expected: dict[str, tuple[Resolved, ...]], found: dict[str, tuple[Resolved, ...]]) -> bool:

@@ -135,6 +135,19 @@ def test_a_circuit_opens_and_one_probe_at_a_time_goes_out() -> None:
     one.check(1.2)
 
 
+def test_an_outage_that_goes_on_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    one = Circuit()
+    for second in (0, 3, 6, 9, 11, 13):
+        one.failed(TryAgain("http://127.0.0.1:9/v1: refused", Failure.CONNECT), float(second))
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "http://127.0.0.1:9/v1: refused; no answer for 6 s, still trying",
+        "http://127.0.0.1:9/v1: refused; no answer for 13 s, still trying",
+    ]
+    one.answered()
+    one.failed(TryAgain("again", Failure.CONNECT), 20.0)
+    assert len(caplog.records) == 2
+
+
 def test_a_circuit_stays_closed_for_few_failures_for_many_kinds_and_for_a_burst() -> None:
     failed(circuit.THRESHOLD - 1).check(0.1)
     one = failed(circuit.THRESHOLD - 1)

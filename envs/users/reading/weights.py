@@ -20,6 +20,7 @@ from mocktrial.envs.users.reading.match import Evidence
 _NOTHING = -6.0  # a fact's logit where no segment says anything
 _WORDS, _JOINT = 6.0, 10.0  # logits beyond which they say no more
 _OFFERED, _BESIDE = 3, 0.1  # candidates of one question, and the share of the best one's probability they must have
+Table: TypeAlias = Literal["lexical", "dense"]  # weights beside what a joint reader says
 Logits: TypeAlias = Sequence[Sequence[float]]  # of a joint reader, by fact: of the whole message, then of each piece
 
 
@@ -32,7 +33,7 @@ class Weights:
 
 
 @lru_cache
-def load_weights(name: Literal["words", "lexical", "dense"]) -> Weights:
+def load_weights(name: Table | Literal["words"]) -> Weights:
     read = tomllib.loads((Path(__file__).parent / "weights.toml").read_text(encoding="utf-8"))[name]
     return Weights(**read)
 

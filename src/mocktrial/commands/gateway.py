@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mocktrial.commands.shared import ControlToken, Host, Port, SharedLedger, Token, verbs
+from mocktrial.commands.shared import (
+    ENDPOINT,
+    ControlToken,
+    Host,
+    Port,
+    ServedUser,
+    SharedLedger,
+    Token,
+    UserUrl,
+    conditions,
+    has_endpoint,
+    refuse_idle,
+    verbs,
+)
 from mocktrial.mocktools.errors import UsageError
-
-if TYPE_CHECKING:
-    from mocktrial.synth.sources import Source
 
 app = verbs()
 
@@ -29,6 +39,8 @@ def gateway(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tasks.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Episodes of each task.")] = 1,
     deadline: Annotated[float, typer.Option(min=1, help="Seconds that an episode may take.")] = 1800.0,
+    user: ServedUser = "scripted",
+    user_url: UserUrl = None,
     ask_tokens: Annotated[
         bool, typer.Option(help="Ask llama.cpp or vLLM for token ids and log-probabilities.")
     ] = False,
@@ -49,6 +61,7 @@ def gateway(
     from mocktrial.agents.gateway.recorder import Recorder
     from mocktrial.agents.gateway.sittings import Sittings
     from mocktrial.agents.prices import read_prices
+    from mocktrial.agents.users import make_user
     from mocktrial.envs.places import RunPlace
     from mocktrial.envs.store import Ledger
     from mocktrial.synth.sources import open_source
@@ -56,6 +69,8 @@ def gateway(
     if dataset and not control_token:
         hint = "add --control-token SECRET, or export MOCKTRIAL_CONTROL_TOKEN"
         raise UsageError("episodes are opened with a control token, and there is none", hint=hint)
+    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
+    refuse_idle("--user", user != "scripted", bool(dataset), "--dataset")
     place = RunPlace.under(out, run, ledger)
     known = read_prices(prices) if prices else {}
     client = EndpointClient(upstream, timeout=600.0, concurrency=concurrency)
@@ -65,33 +80,16 @@ def gateway(
             chosen = open_source(dataset, split=split, limit=limit)
             recorder = Recorder(known)
             asked: dict[str, Any] = {"name": dataset.rstrip("/"), "split": split, "limit": limit, "without": []}
-            config = conditions(chosen, asked, agent, trials, client.where)
+            sits = make_user(user, base_url=user_url, prices=known)
+            config = conditions(chosen, asked, agent, sits.name, trials, client.where)
             opened = stack.enter_context(Ledger.open(place.ledger, config, run=place.run))
             sittings = Sittings(
-                chosen.tasks, chosen.images, opened, recorder, agent=agent, trials=trials, deadline=deadline
-            )
+                chosen.tasks, chosen.images, opened, recorder,
+                agent=agent, user=sits, trials=trials, deadline=deadline,
+            )  # fmt: skip
         else:
             journal = Journal(place.folder / "calls.jsonl")
             stack.callback(journal.close)
             recorder = Recorder(known, journal)
         proxy = Proxy(client, recorder, own_key=bool(token), ask_tokens=ask_tokens)
         serve(proxy, sittings, host=host, port=port, token=token, control_token=control_token)
-
-
-def conditions(chosen: Source, asked: dict[str, Any], agent: str, trials: int, upstream: str) -> dict[str, Any]:
-    """What the run's episodes are played under, in the keys of `mocktrial run`, so that both may be compared."""
-    from mocktrial.agents.play import played_under
-    from mocktrial.envs.episode import Limits
-    from mocktrial.envs.report.figures import SCRIPTED
-
-    config = {
-        "source": asked,
-        "tasks": chosen.content_hash(),
-        "agent": agent,
-        "user": SCRIPTED,
-        "judge": "",
-        "trials": trials,
-        "tool_retrieval": 0,
-        "base_url": upstream,
-    }
-    return played_under(config, Limits())

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mocktrial.commands.shared import MOST_PORT, ControlToken, Host, Port, Token, verbs
+from mocktrial.commands.shared import (
+    ENDPOINT,
+    MOST_PORT,
+    ControlToken,
+    Host,
+    Port,
+    ServedUser,
+    SharedLedger,
+    Token,
+    UserUrl,
+    conditions,
+    has_endpoint,
+    refuse_idle,
+    verbs,
+)
+
+if TYPE_CHECKING:
+    from mocktrial.envs.serving.verdicts import Verdicts
+    from mocktrial.envs.users.grounded import GroundedUser
+    from mocktrial.synth.sources import Source
 
 app = verbs("serve", "Serve tools over HTTP, or a model.")
+KeptRun = Annotated[
+    str | None, typer.Option("--run", help="Keep each verdict in this run; an existing one is gone on with.")
+]
+Called = Annotated[str, typer.Option("--agent", help="What the agent is called in the run.")]
+Trials = Annotated[int, typer.Option(min=1, help="Episodes of each task in the run.")]
 
 
 @app.command(epilog="Example: mocktrial serve autoslurp --port 8080")
@@ -47,6 +73,11 @@ def world(
 def dataset(
     source: Annotated[str, typer.Argument(help="Folder of a dataset, toolkit:NAME, or autoslurp:FILE.csv")],
     split: Annotated[str | None, typer.Option(help="Only this split: train or test.")] = None,
+    run: KeptRun = None,
+    agent: Called = "served",
+    trials: Trials = 1,
+    user: ServedUser = "scripted",
+    user_url: UserUrl = None,
     wire: Annotated[
         str, typer.Option(help="mocktrial (docs/serving.md), or nemo-gym: a resources server.")
     ] = "mocktrial",
@@ -59,8 +90,11 @@ def dataset(
     host: Host = "127.0.0.1",
     token: Token = None,
     control_token: ControlToken = None,
+    out: Annotated[Path, typer.Option(help="Folder of runs.")] = Path("runs"),
+    ledger: SharedLedger = None,
 ) -> None:
     """Whole episodes with user and grade, for agents and trainers in other programs."""
+    from mocktrial.agents.users import make_user
     from mocktrial.envs.serving.app import dataset_app
     from mocktrial.envs.serving.sessions import Sessions
     from mocktrial.mocktools.errors import UsageError
@@ -72,17 +106,40 @@ def dataset(
 
     if wire not in ("mocktrial", "nemo-gym"):
         raise UsageError(f"there is no wire {wire!r}", hint="wires are: mocktrial, nemo-gym")
+    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
+    refuse_idle("--agent", agent != "served", bool(run), "--run")
+    refuse_idle("--trials", trials != 1, bool(run), "--run")
     gate = Gate.at(host, token, control_token)
     chosen = open_source(source, split=split)
     quota = Quota(calls=calls, tokens=tokens, seconds=seconds, idle=idle)
-    sessions = Sessions(chosen.tasks, chosen.images, most=most, quota=quota)
-    if wire == "nemo-gym":
-        from mocktrial.envs.adapters.nemo_gym import nemo_app
+    sits = make_user(user, base_url=user_url)
+    with ExitStack() as stack:
+        kept = stack.enter_context(_kept(chosen, source, split, run, agent, sits, trials, out, ledger)) if run else None
+        sessions = Sessions(chosen.tasks, chosen.images, most=most, quota=quota, user=sits, verdicts=kept)
+        if wire == "nemo-gym":
+            from mocktrial.envs.adapters.nemo_gym import nemo_app
 
-        made = nemo_app(sessions, gate)
-    else:
-        made = dataset_app(sessions, gate)
-    listen(Measured(made, gate, lambda: len(sessions.keys())), host, (port,), f"dataset {chosen.name}")
+            made = nemo_app(sessions, gate)
+        else:
+            made = dataset_app(sessions, gate)
+        listen(Measured(made, gate, lambda: len(sessions.keys())), host, (port,), f"dataset {chosen.name}")
+
+
+@contextmanager
+def _kept(
+    chosen: Source, source: str, split: str | None, run: str, agent: str, user: GroundedUser, trials: int, out: Path,
+    ledger: str | None,
+) -> Iterator[Verdicts]:  # fmt: skip
+    """The run that verdicts go into, made or gone on with."""
+    from mocktrial.envs.places import RunPlace
+    from mocktrial.envs.serving.verdicts import Verdicts
+    from mocktrial.envs.store import Ledger
+
+    place = RunPlace.under(out, run, ledger)
+    asked: dict[str, Any] = {"name": source.rstrip("/"), "split": split, "limit": None, "without": []}
+    config = conditions(chosen, asked, agent, user.name, trials)
+    with Ledger.open(place.ledger, config, run=place.run) as opened:
+        yield Verdicts(opened, chosen.tasks, agent=agent, trials=trials)
 
 
 @app.command(epilog="Example: mocktrial serve mcp datasets/clinics --task clinics-3 --out record.json")
@@ -91,10 +148,18 @@ def mcp(
     task: Annotated[str, typer.Option(help="Id of the task to play.")],
     trial: Annotated[int, typer.Option(min=0, help="Which episode of the task.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The graded record goes here when the client hangs up.")] = None,
+    run: KeptRun = None,
+    agent: Called = "mcp",
+    trials: Trials = 1,
+    user: ServedUser = "scripted",
+    user_url: UserUrl = None,
+    ledger: SharedLedger = None,
 ) -> None:
     """One episode over MCP on standard input and output, for clients that start their servers."""
     import asyncio
+    import time
 
+    from mocktrial.agents.users import make_user
     from mocktrial.envs.atomic import whole_file
     from mocktrial.envs.episode import Episode
     from mocktrial.envs.serving.mcp import serve_stdio
@@ -102,23 +167,34 @@ def mcp(
     from mocktrial.mocktools.errors import UsageError
     from mocktrial.synth.sources import open_source
 
-    chosen = open_source(source)
+    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
+    refuse_idle("--trials", trials != 1, bool(run), "--run")
+    chosen, sits = open_source(source), make_user(user, base_url=user_url)
     meant = next((one for one in chosen.tasks if one.id == task), None)
     if meant is None:
         raise UsageError(
             f"{source} has no task {task!r}", hint=f"one of its {len(chosen.tasks)} is {chosen.tasks[0].id}"
         )
 
-    async def play() -> None:
-        async with Episode(meant, chosen.images[meant.world], agent="mcp", trial=trial) as episode:
+    async def play(kept: Verdicts | None) -> None:
+        began = time.monotonic()
+        async with Episode(meant, chosen.images[meant.world], agent=agent, trial=trial, user=sits) as episode:
             seat = Seat(episode)
             await seat.reset()
             await serve_stdio(seat)
             if out:
                 with whole_file(out) as file:
                     file.write(seat.verdict().model_dump_json().encode())
+            if kept:
+                kept.add(seat.verdict(), time.monotonic() - began)
 
-    asyncio.run(play())
+    with ExitStack() as stack:
+        kept = None
+        if run:
+            kept = stack.enter_context(_kept(chosen, source, None, run, agent, sits, trials, Path("runs"), ledger))
+            if reason := kept.unwanted(meant, trial, 0):
+                raise UsageError(reason, hint="give another --trial, --trials or --run")
+        asyncio.run(play(kept))
 
 
 @app.command(epilog="Example: mocktrial serve model checkpoints/first --port 8000")

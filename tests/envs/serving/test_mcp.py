@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from mcp.client.stdio import stdio_client
 from mcp.shared.exceptions import MCPError
 
 from mocktrial.envs.serving.sessions import Sessions
+from mocktrial.envs.store import Ledger
 from mocktrial.envs.users.scripted import ScriptedUser
 from mocktrial.mocktools.errors import NoResult
 from mocktrial.mocktools.faults import Fault
@@ -170,10 +172,17 @@ async def test_stdio_plays_one_episode(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     start = "from mocktrial.cli import main; main()"
     command = ["-c", start, "serve", "mcp", str(tmp_path / "tasks"), "--task", task.id, "--out", str(record)]
-    async with Client(stdio_client(StdioServerParameters(command=sys.executable, args=command))) as client:
+    command += ["--run", "theirs", "--agent", "theirs"]
+    program = StdioServerParameters(command=sys.executable, args=command, cwd=tmp_path)
+    async with Client(stdio_client(program)) as client:
 
         async def call(name: str, arguments: dict[str, Any]) -> str:
             return str((await client.call_tool(name, arguments)).content[0].text)
 
         await play(task, call)
     assert json.loads(record.read_text(encoding="utf-8"))["grade"]["success"] is True
+    with Ledger.read(tmp_path / "runs/theirs/ledger.sqlite") as ledger:
+        assert [(one.agent, one.task_id, one.success) for one in ledger.episodes()] == [("theirs", task.id, True)]
+    again = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    assert f"{task.id}, trial 0 has its result in the run" in again.stderr
