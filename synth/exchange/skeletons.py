@@ -25,6 +25,10 @@ from mocktrial.mocktools.spec import RESERVED_TOOLS, Column, Give, Require, Run,
 NOW = "2026-01-01T09:00:00"  # a skeleton's clock; any other will do
 _READS = frozenset(("get", "head", "options"))
 _METHODS = (*_READS, "post", "put", "patch", "delete")
+_OF_ARGUMENTS = frozenset(  # keys that say nothing more, or what holds of every tool
+    ("type", "title", "description", "properties", "required", "additionalProperties", "$schema", "$defs")
+)
+_PARTS = 2  # of `allOf` within `allOf`: more would let a small document take long
 _UNNAMED = re.compile(r"[^a-z0-9]+")
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -98,7 +102,7 @@ def _of_openapi(document: Mapping[str, Any]) -> Iterator[Described]:
             }
             required = [one["name"] for one in given if one.get("required")]
             body = _resolved(operation.get("requestBody", {}), document)
-            schema = _resolved(body.get("content", {}).get("application/json", {}).get("schema", {}), document)
+            schema = _whole(body.get("content", {}).get("application/json", {}).get("schema", {}), document)
             if "properties" in schema:
                 properties |= schema["properties"]
                 required += schema.get("required", ())
@@ -130,24 +134,24 @@ def _arguments(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     properties: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}
-    for name, schema in one.schema.get("properties", {}).items():
+    whole = _whole(one.schema, document)
+    if left_out := sorted(whole.keys() - _OF_ARGUMENTS):
+        notes.append(f"{tool}: without {', '.join(left_out)}")
+    for name, schema in whole.get("properties", {}).items():
         names[name] = _fresh(_plain(name), properties)
         if names[name] != name:
             notes.append(f"{tool}: argument {name} is called {names[name]} here")
         properties[names[name]] = _taken(schema, f"{tool}.{name}", document, notes, MAX_DEPTH - 1)
-    return properties, list(dict.fromkeys(names[name] for name in one.schema.get("required", ()) if name in names))
+    return properties, list(dict.fromkeys(names[name] for name in whole.get("required", ()) if name in names))
 
 
 def _taken(schema: Any, where: str, document: Any, notes: list[str], depth: int) -> dict[str, Any]:
     """The part of a schema that ours can hold: references looked up, keywords that are not taken left out."""
-    schema = _resolved(schema, document)
+    schema = _whole(schema, document)
     if depth == 0:
         notes.append(f"{where}: nested too deep, anything is taken")
         return {}
-    for part in schema.get("allOf", ()):
-        part = _resolved(part, document)
-        schema = {**schema, **part, "properties": {**schema.get("properties", {}), **part.get("properties", {})}}
-    left_out = sorted(key for key in schema if key not in KEYWORDS and key not in ("allOf", "$defs", "$schema"))
+    left_out = sorted(key for key in schema if key not in KEYWORDS and key not in ("$defs", "$schema"))
     if left_out:
         notes.append(f"{where}: without {', '.join(left_out)}")
     taken = {key: value for key, value in schema.items() if key in KEYWORDS and value != {}}
@@ -164,6 +168,18 @@ def _taken(schema: Any, where: str, document: Any, notes: list[str], depth: int)
         parts, at = taken["properties"].items(), f"{where}.{{}}".format
         taken["properties"] = {name: _taken(part, at(name), document, notes, depth - 1) for name, part in parts}
     return taken
+
+
+def _whole(schema: Any, document: Any, depth: int = _PARTS) -> dict[str, Any]:
+    """`schema` with what it names by `$ref` and `allOf` in it: the properties and required names of all parts."""
+    whole = _resolved(schema, document)
+    for part in whole.pop("allOf", ()) if depth else ():
+        more = _whole(part, document, depth - 1)
+        properties = {**whole.get("properties", {}), **more.get("properties", {})}
+        required = list(dict.fromkeys((*whole.get("required", ()), *more.get("required", ()))))
+        whole |= more
+        whole |= {key: both for key, both in (("properties", properties), ("required", required)) if both}
+    return whole
 
 
 def _resolved(node: Any, document: Any) -> dict[str, Any]:

@@ -125,3 +125,22 @@ def test_from_the_command_line(
     assert (code, json.loads(out)["tools"]) == (0, 3)
     code, _, err = mocktrial("import", str(tmp_path / "shop.json"), "--out", place)
     assert (code, "exists already" in err) == (2, True)
+
+
+def test_parts_of_arguments_are_put_together_and_what_is_not_taken_is_told(tmp_path: Path) -> None:
+    base = {"properties": {"day": {"type": "string"}}, "required": ["day"]}
+    more = {"allOf": [{"$ref": "#/base"}], "properties": {"seats": {"type": "integer"}}, "required": ["seats"]}
+    inner = {"allOf": [base, {"properties": {"row": {"type": "integer"}}, "required": ["row"]}]}
+    whole = {"allOf": [more], "properties": {"place": inner}, "minProperties": 2}
+    made = read(tmp_path, {"base": base, "tools": [{"name": "book", "inputSchema": whole}]})
+    (tool,) = made.world.tools()
+    assert tool.required == ("seats", "day")
+    assert tool.parameters.keys() == {"place", "day", "seats"}
+    assert tool.parameters["place"]["required"] == ["day", "row"]
+    assert made.notes == ["book: without minProperties"]
+
+
+def test_parts_within_parts_end(tmp_path: Path) -> None:
+    itself = {"allOf": [{"$ref": "#/itself"}] * 30, "properties": {"a": {}}}
+    made = read(tmp_path, {"itself": itself, "tools": [{"name": "book", "inputSchema": {"$ref": "#/itself"}}]})
+    assert made.notes == ["book: without allOf"]
