@@ -12,6 +12,7 @@ from mocktrial.envs.users.reading.acts import parse
 from mocktrial.envs.users.reading.facts import profile_of
 from mocktrial.envs.users.reading.match import done_by_others
 from mocktrial.envs.users.reading.segments import segments
+from mocktrial.envs.users.reading.weights import Table
 
 
 def fact(name: str, label: str, value: object, description: str = "") -> Fact:
@@ -112,6 +113,8 @@ def test_a_choice_asks_for_what_it_offers() -> None:
 class Always:
     """A joint reader to which everything is the first fact."""
 
+    name: Table = "dense"
+
     def scores(self, message: str, facts: tuple[str, ...]) -> list[float]:
         return [12.0, *[-12.0] * (len(facts) - 1)]
 
@@ -186,7 +189,7 @@ def test_an_act_is_proposed_a_value_is_checked(message: str, proposes: bool, che
     assert (reading.proposes, reading.checks) == (proposes, checks)
 
 
-def test_similarity_decides_where_words_do_not() -> None:
+def test_another_reader_decides_where_words_do_not() -> None:
     facts = (fact("x", "quorum", "blue cheese"), fact("y", "tariff", "green tea"))
     assert interpret("How tall is your brother?", facts).facts == ()
     assert interpret("How tall is your brother?", facts, Always()).facts == ("x",)
