@@ -1,6 +1,6 @@
 """The reader of `scripted+dense`: what a language model says of a message, mixed with what the reader that ships says.
 
-The two err on different messages, so that their mean is right where neither is (Hansen and Salamon 1990).
+The two err on different messages, so that their mean errs less than either (Hansen and Salamon 1990).
 """
 
 from __future__ import annotations
