@@ -15,8 +15,9 @@ import pytest
 
 from mocktrial import __version__
 from mocktrial.agents.retry import Retry
-from mocktrial.commands.shared import conditions
+from mocktrial.commands.played import ledger_of
 from mocktrial.envs.fingerprint import differences
+from mocktrial.envs.places import RunPlace
 from mocktrial.envs.report.compare import MAY_DIFFER
 from mocktrial.envs.store import Ledger
 from mocktrial.synth.sources import open_source
@@ -153,7 +154,12 @@ def test_a_gateways_run_says_what_it_was_played_under(cli: Run) -> None:
     """Else neither compare nor replay nor regrade could use it."""
     cli(*RUN, "expert")
     chosen = open_source("datasets/small")
-    asked = {"name": "datasets/small", "split": None, "limit": None, "without": []}
-    with Ledger.read(Path("runs/small-expert/ledger.sqlite")) as ledger:
-        unlike = differences(ledger.config, conditions(chosen, asked, "mine", "scripted", 1, "http://127.0.0.1:9/v1"))
-    assert unlike.keys() <= set(MAY_DIFFER)
+    place, asked = RunPlace.under(Path("runs"), "mine"), {"name": "datasets/small"}
+    with (
+        Ledger.read(Path("runs/small-expert/ledger.sqlite")) as one,
+        ledger_of(
+            place, chosen, asked, agent="mine", user="scripted", trials=1, upstream="http://127.0.0.1:9"
+        ) as other,
+    ):
+        unlike = differences(one.config, other.config)
+    assert {"agent"} <= unlike.keys() <= set(MAY_DIFFER)

@@ -96,16 +96,17 @@ def _spoken(actual: Mapping[str, JSON], found: Mapping[str, object], now: dateti
     for name, value in actual.items():
         label = facts.label(name)
         kind = facts.kind(label)
-        if kind in ("date", "time") and any(_in_words(text, resolve(kind, text, now)) for text in said(value)):
-            labels.add(
-                label if label in found else label[:-1] if label[:-1] in found else "time"
-            )  # as they were folded
+        if kind in ("date", "time") and any(_in_words(kind, text, now) for text in said(value)):
+            folded = label if label in found else label[:-1]
+            labels.add(folded if folded in found else "time")
     return frozenset(labels)
 
 
-def _in_words(text: str, resolved: Resolved) -> bool:
-    is_moment = resolved.kind in ("date", "time")
-    return is_moment and resolved.value.casefold() != text.casefold() and not _IN_FIGURES.fullmatch(text)
+def _in_words(kind: str, text: str, now: datetime) -> bool:
+    if _IN_FIGURES.fullmatch(text):
+        return False
+    resolved = resolve(kind, text, now)
+    return resolved.kind in ("date", "time") and resolved.value.casefold() != text.casefold()
 
 
 def _one_person(expected: dict[str, tuple[Resolved, ...]], found: dict[str, tuple[Resolved, ...]]) -> bool:

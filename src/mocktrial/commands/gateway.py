@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mocktrial.commands.shared import (
-    ENDPOINT,
-    ControlToken,
-    Host,
-    Port,
-    ServedUser,
-    SharedLedger,
-    Token,
-    UserUrl,
-    conditions,
-    has_endpoint,
-    refuse_idle,
-    verbs,
-)
+from mocktrial.commands.played import PlayedUser, UserUrl, ledger_of, seated
+from mocktrial.commands.shared import ControlToken, Host, Port, SharedLedger, Token, refuse_idle, verbs
 from mocktrial.mocktools.errors import UsageError
 
 app = verbs()
@@ -39,7 +27,7 @@ def gateway(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many tasks.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="Episodes of each task.")] = 1,
     deadline: Annotated[float, typer.Option(min=1, help="Seconds that an episode may take.")] = 1800.0,
-    user: ServedUser = "scripted",
+    user: PlayedUser = "scripted",
     user_url: UserUrl = None,
     ask_tokens: Annotated[
         bool, typer.Option(help="Ask llama.cpp or vLLM for token ids and log-probabilities.")
@@ -61,16 +49,14 @@ def gateway(
     from mocktrial.agents.gateway.recorder import Recorder
     from mocktrial.agents.gateway.sittings import Sittings
     from mocktrial.agents.prices import read_prices
-    from mocktrial.agents.users import make_user
     from mocktrial.envs.places import RunPlace
-    from mocktrial.envs.store import Ledger
     from mocktrial.synth.sources import open_source
 
     if dataset and not control_token:
         hint = "add --control-token SECRET, or export MOCKTRIAL_CONTROL_TOKEN"
         raise UsageError("episodes are opened with a control token, and there is none", hint=hint)
-    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
     refuse_idle("--user", user != "scripted", bool(dataset), "--dataset")
+    refuse_idle("--user-url", user_url, bool(dataset), "--dataset")
     place = RunPlace.under(out, run, ledger)
     known = read_prices(prices) if prices else {}
     client = EndpointClient(upstream, timeout=600.0, concurrency=concurrency)
@@ -79,12 +65,13 @@ def gateway(
         if dataset:
             chosen = open_source(dataset, split=split, limit=limit)
             recorder = Recorder(known)
-            asked: dict[str, Any] = {"name": dataset.rstrip("/"), "split": split, "limit": limit, "without": []}
-            sits = make_user(user, base_url=user_url, prices=known)
-            config = conditions(chosen, asked, agent, sits.name, trials, client.where)
-            opened = stack.enter_context(Ledger.open(place.ledger, config, run=place.run))
+            sits = seated(user, user_url, known)
+            asked = {"name": dataset.rstrip("/"), "split": split, "limit": limit}
+            kept = stack.enter_context(
+                ledger_of(place, chosen, asked, agent=agent, user=user, trials=trials, upstream=client.where)
+            )
             sittings = Sittings(
-                chosen.tasks, chosen.images, opened, recorder,
+                chosen.tasks, chosen.images, kept, recorder,
                 agent=agent, user=sits, trials=trials, deadline=deadline,
             )  # fmt: skip
         else:

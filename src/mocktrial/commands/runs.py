@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mocktrial.commands.played import conditions
 from mocktrial.commands.shared import (
     ENDPOINT,
     NAMES_A_RUN,
@@ -115,44 +117,27 @@ def run(
         staged_on_ray(ray, cast, chosen.images, most=concurrency) if ray else staged(cast, chosen.images)
     )
     place = RunPlace.under(out, name or run_name(chosen, stage.agent, split), ledger)
-    config = {
-        "source": {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())},
-        "tasks": chosen.content_hash(),
-        "agent": stage.agent,
-        "user": user,
-        "judge": stage.judge,
-        "trials": trials,
-        "temperature": temperature,
-        "tool_retrieval": tool_retrieval,
-        "base_url": base_url or "",
-    }
-    stands = Progress(total=len(chosen.tasks) * trials)
-    with progress(f"{stage.agent} on {source}", stands.total) as advance:
-
-        def tell(state: Progress) -> None:
-            nonlocal stands
-            stands = state
-            advance(state.done, f"{state.succeeded} succeeded")
-
-        try:
-            asyncio.run(
-                record(
-                    stage.play_one,
-                    stage.agent,
-                    chosen.tasks,
-                    place,
-                    config=config,
-                    trials=trials,
-                    user_seed=user_seed,
-                    concurrency=concurrency,
-                    deadline=deadline,
-                    on_progress=tell,
-                )
-            )
-        except KeyboardInterrupt:
-            kept = f"{stands.total - stands.owed} of {counted(stands.total, 'episode')} done and kept"
-            typer.echo(f"mocktrial: interrupted with {kept}; run the same command to go on", err=True)
-            raise typer.Exit(130) from None
+    asked = {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())}
+    config = {"temperature": temperature} | conditions(
+        chosen, asked, agent=stage.agent, user=user, trials=trials, judge=stage.judge, tool_retrieval=tool_retrieval,
+        base_url=base_url or "",
+    )  # fmt: skip
+    stands = _watched(
+        f"{stage.agent} on {source}",
+        Progress(total=len(chosen.tasks) * trials),
+        lambda tell: record(
+            stage.play_one,
+            stage.agent,
+            chosen.tasks,
+            place,
+            config=config,
+            trials=trials,
+            user_seed=user_seed,
+            concurrency=concurrency,
+            deadline=deadline,
+            on_progress=tell,
+        ),
+    )
     built = report_runs([place], title=place.name)
     write_html(built, place.folder / "report.html")
     agent_row = built.agents[0]
@@ -169,6 +154,26 @@ def run(
         typer.echo(f"mocktrial: {_without_result(stands, agent_row)}", err=True)
     if stands.stopped or stands.owed == stands.total:
         raise typer.Exit(1)
+
+
+def _watched(
+    label: str, stands: Progress, play: Callable[[Callable[[Progress], None]], Coroutine[None, None, Progress]]
+) -> Progress:
+    """How a run stands when it has been played. play: given what to call as it goes. Ctrl-C says what is kept."""
+    with progress(label, stands.total) as advance:
+
+        def tell(state: Progress) -> None:
+            nonlocal stands
+            stands = state
+            advance(state.done, f"{state.succeeded} succeeded")
+
+        try:
+            asyncio.run(play(tell))
+        except KeyboardInterrupt:
+            kept = f"{stands.total - stands.owed} of {counted(stands.total, 'episode')} done and kept"
+            typer.echo(f"mocktrial: interrupted with {kept}; run the same command to go on", err=True)
+            raise typer.Exit(130) from None
+    return stands
 
 
 def _refuse_idle(cast: Cast) -> None:

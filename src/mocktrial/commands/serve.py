@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mocktrial.commands.shared import (
-    ENDPOINT,
-    MOST_PORT,
-    ControlToken,
-    Host,
-    Port,
-    ServedUser,
-    SharedLedger,
-    Token,
-    UserUrl,
-    conditions,
-    has_endpoint,
-    refuse_idle,
-    verbs,
-)
+from mocktrial.commands.played import PlayedUser, UserUrl, ledger_of, seated
+from mocktrial.commands.shared import MOST_PORT, ControlToken, Host, Port, SharedLedger, Token, refuse_idle, verbs
 
 if TYPE_CHECKING:
     from mocktrial.envs.serving.verdicts import Verdicts
-    from mocktrial.envs.users.grounded import GroundedUser
-    from mocktrial.synth.sources import Source
 
 app = verbs("serve", "Serve tools over HTTP, or a model.")
 KeptRun = Annotated[
@@ -76,7 +60,7 @@ def dataset(
     run: KeptRun = None,
     agent: Called = "served",
     trials: Trials = 1,
-    user: ServedUser = "scripted",
+    user: PlayedUser = "scripted",
     user_url: UserUrl = None,
     wire: Annotated[
         str, typer.Option(help="mocktrial (docs/serving.md), or nemo-gym: a resources server.")
@@ -94,9 +78,10 @@ def dataset(
     ledger: SharedLedger = None,
 ) -> None:
     """Whole episodes with user and grade, for agents and trainers in other programs."""
-    from mocktrial.agents.users import make_user
+    from mocktrial.envs.places import RunPlace
     from mocktrial.envs.serving.app import dataset_app
     from mocktrial.envs.serving.sessions import Sessions
+    from mocktrial.envs.serving.verdicts import Verdicts
     from mocktrial.mocktools.errors import UsageError
     from mocktrial.mocktools.gate import Gate
     from mocktrial.mocktools.keeper import Quota
@@ -106,15 +91,19 @@ def dataset(
 
     if wire not in ("mocktrial", "nemo-gym"):
         raise UsageError(f"there is no wire {wire!r}", hint="wires are: mocktrial, nemo-gym")
-    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
     refuse_idle("--agent", agent != "served", bool(run), "--run")
     refuse_idle("--trials", trials != 1, bool(run), "--run")
     gate = Gate.at(host, token, control_token)
     chosen = open_source(source, split=split)
     quota = Quota(calls=calls, tokens=tokens, seconds=seconds, idle=idle)
-    sits = make_user(user, base_url=user_url)
+    sits = seated(user, user_url)
     with ExitStack() as stack:
-        kept = stack.enter_context(_kept(chosen, source, split, run, agent, sits, trials, out, ledger)) if run else None
+        kept = None
+        if run:
+            asked = {"name": source.rstrip("/"), "split": split}
+            place = RunPlace.under(out, run, ledger)
+            opened = stack.enter_context(ledger_of(place, chosen, asked, agent=agent, user=user, trials=trials))
+            kept = Verdicts(opened, chosen.tasks, agent=agent, trials=trials)
         sessions = Sessions(chosen.tasks, chosen.images, most=most, quota=quota, user=sits, verdicts=kept)
         if wire == "nemo-gym":
             from mocktrial.envs.adapters.nemo_gym import nemo_app
@@ -123,23 +112,6 @@ def dataset(
         else:
             made = dataset_app(sessions, gate)
         listen(Measured(made, gate, lambda: len(sessions.keys())), host, (port,), f"dataset {chosen.name}")
-
-
-@contextmanager
-def _kept(
-    chosen: Source, source: str, split: str | None, run: str, agent: str, user: GroundedUser, trials: int, out: Path,
-    ledger: str | None,
-) -> Iterator[Verdicts]:  # fmt: skip
-    """The run that verdicts go into, made or gone on with."""
-    from mocktrial.envs.places import RunPlace
-    from mocktrial.envs.serving.verdicts import Verdicts
-    from mocktrial.envs.store import Ledger
-
-    place = RunPlace.under(out, run, ledger)
-    asked: dict[str, Any] = {"name": source.rstrip("/"), "split": split, "limit": None, "without": []}
-    config = conditions(chosen, asked, agent, user.name, trials)
-    with Ledger.open(place.ledger, config, run=place.run) as opened:
-        yield Verdicts(opened, chosen.tasks, agent=agent, trials=trials)
 
 
 @app.command(epilog="Example: mocktrial serve mcp datasets/clinics --task clinics-3 --out record.json")
@@ -151,7 +123,7 @@ def mcp(
     run: KeptRun = None,
     agent: Called = "mcp",
     trials: Trials = 1,
-    user: ServedUser = "scripted",
+    user: PlayedUser = "scripted",
     user_url: UserUrl = None,
     ledger: SharedLedger = None,
 ) -> None:
@@ -159,17 +131,17 @@ def mcp(
     import asyncio
     import time
 
-    from mocktrial.agents.users import make_user
     from mocktrial.envs.atomic import whole_file
     from mocktrial.envs.episode import Episode
+    from mocktrial.envs.places import RUNS, RunPlace
     from mocktrial.envs.serving.mcp import serve_stdio
     from mocktrial.envs.serving.seat import Seat
+    from mocktrial.envs.serving.verdicts import Verdicts
     from mocktrial.mocktools.errors import UsageError
     from mocktrial.synth.sources import open_source
 
-    refuse_idle("--user-url", user_url, has_endpoint(user), ENDPOINT)
     refuse_idle("--trials", trials != 1, bool(run), "--run")
-    chosen, sits = open_source(source), make_user(user, base_url=user_url)
+    chosen, sits = open_source(source), seated(user, user_url)
     meant = next((one for one in chosen.tasks if one.id == task), None)
     if meant is None:
         raise UsageError(
@@ -191,7 +163,9 @@ def mcp(
     with ExitStack() as stack:
         kept = None
         if run:
-            kept = stack.enter_context(_kept(chosen, source, None, run, agent, sits, trials, Path("runs"), ledger))
+            place, asked = RunPlace.under(RUNS, run, ledger), {"name": source.rstrip("/")}
+            opened = stack.enter_context(ledger_of(place, chosen, asked, agent=agent, user=user, trials=trials))
+            kept = Verdicts(opened, chosen.tasks, agent=agent, trials=trials)
             if reason := kept.unwanted(meant, trial, 0):
                 raise UsageError(reason, hint="give another --trial, --trials or --run")
         asyncio.run(play(kept))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from mocktrial.mocktools.errors import UsageError
-
-if TYPE_CHECKING:
-    from mocktrial.synth.sources import Source
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 MOST_PORT = 65535
@@ -33,8 +30,6 @@ SharedLedger = Annotated[
     ),
 ]
 ENDPOINT = "openai:MODEL"
-ServedUser = Annotated[str, typer.Option("--user", help="scripted, scripted+dense, local[:PATH], openai:MODEL")]
-UserUrl = Annotated[str | None, typer.Option("--user-url", help="Endpoint of the user's model.")]
 console = Console()
 
 
@@ -66,23 +61,3 @@ def print_result(result: dict[str, Any], as_json: bool) -> None:
         if value in (None, "", []):
             value = "none"
         console.print(f"[bold]{key}[/]: {value}", highlight=False, soft_wrap=True)
-
-
-def conditions(
-    chosen: Source, asked: dict[str, Any], agent: str, user: str, trials: int, upstream: str = ""
-) -> dict[str, Any]:
-    """What episodes of agents elsewhere are played under, in the keys of `mocktrial run`, so that runs compare."""
-    from mocktrial.agents.play import played_under
-    from mocktrial.envs.episode import Limits
-
-    config = {
-        "source": asked,
-        "tasks": chosen.content_hash(),
-        "agent": agent,
-        "user": user,
-        "judge": "",
-        "trials": trials,
-        "tool_retrieval": 0,
-        "base_url": upstream,
-    }
-    return played_under(config, Limits())
