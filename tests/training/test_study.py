@@ -21,11 +21,17 @@ from mocktrial.envs.report import read_run
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.training.checkpoint import read_state
 from mocktrial.training.study.config import Study, load_study
-from mocktrial.training.study.plan import Job, jobs_of, last_play, last_weights, size_of
+from mocktrial.training.study.plan import Job, Size, jobs_of, last_play, last_weights, size_of
 from mocktrial.training.study.result import result_of
 from mocktrial.training.study.run import run_study
 from mocktrial.training.study.work import Place, chosen
 
+ONLINE = {
+    "objective": "rl",
+    "steps": 2,
+    "save_every": 1,
+    "rollouts": {"dataset": "here", "group": 2, "tasks_per_step": 2, "spare": 1, "turns": 2, "max_new_tokens": 4},
+}
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 
 
@@ -166,6 +172,33 @@ def test_a_job_that_was_killed_in_its_midst_is_gone_on_with(done: tuple[Study, P
     assert (tmp_path / trained).read_bytes() == (done[1] / trained).read_bytes()
 
 
+def test_a_stage_that_plays_what_it_learns_from_goes_on_from_the_weights_before_it(
+    done: tuple[Study, Path], model: Path, tmp_path: Path
+) -> None:
+    arms = {"sft": ["expert", "sft"], "online": ["expert", "sft", "online"]}
+    study = small_study(model, **{"train.online": ONLINE, "arms": arms, "compare": [["sft", "online"]], "seeds": [0]})
+    run_study(study, tmp_path)
+    place, chain = Place(study, tmp_path), study.arms["online"]
+    state = read_state(place.stage(0, chain) / "online")
+    assert state.config["model"] == str(tmp_path / "seed-0" / "expert.sft" / "sft")
+    assert state.config["rollouts"]["dataset"] == str(tmp_path / "seed-0" / "datasets" / "here")
+    assert len(state.losses) == 2
+    found = result_of(study, tmp_path)
+    assert [arm.name for arm in found.arms] == ["sft", "online"]
+    (cost,) = (cost.spent for cost in found.costs if cost.name == "online" and cost.kind == "train")
+    assert 8 <= cost.episodes <= 12  # a spare group a step at most
+    assert cost.tokens > 0
+    assert cost.steps == 2
+
+
+def test_worlds_that_were_trained_on_by_play_cannot_be_held_out(model: Path, tmp_path: Path) -> None:
+    twin = given()["datasets"]["here"]
+    arms = {"train.online": ONLINE, "arms": {"online": ["online"]}, "compare": []}
+    study = small_study(model, **{"datasets.there": twin, **arms})
+    with pytest.raises(UsageError, match="seed 0: held out online: stage online has played a held-out world"):
+        run_study(study, tmp_path)
+
+
 def test_a_changed_stage_is_refused_where_it_was_done(done: tuple[Study, Path], model: Path) -> None:
     changed = small_study(model, **{"train.sft": {"objective": "sft", "learning_rate": 1.0}})
     with pytest.raises(UsageError, match=r"seed 0: train sft was done with other settings \(.*learning_rate"):
@@ -215,7 +248,15 @@ def test_tasks_are_drawn_by_the_seed(done: tuple[Study, Path]) -> None:
         ({"datasets.here.taks": 1}, "datasets.here.taks: unknown key"),
         ({"train.sft.epoch": 1}, "train.sft.epoch: unknown key"),
         ({"train.sft.seed": 1}, "train.sft.seed follows from the arm's chain"),
-        ({"train.sft.evaluation": {"dataset": "x"}}, "train.sft learns from episodes played before it"),
+        ({"train.sft.evaluation": {"dataset": "x"}}, "train.sft.evaluation: [held_out] says what is played"),
+        ({"train.online": {**ONLINE, "rollouts": {"dataset": "x"}}}, "train.online.rollouts.dataset: there is no 'x'"),
+        ({"train.online": {**ONLINE, "objective": "sft"}}, '[rollouts] is for objective "rl"'),
+        ({"train.online": {**ONLINE, "data": "x"}}, "train.online.data follows from the arm's chain"),
+        (
+            {"train.online": {**ONLINE, "rollouts": {"dataset": "there"}}, "arms.odd": ["online"]},
+            "arms.odd: online plays there, which is held out",
+        ),
+        ({"train.online": ONLINE, "arms.odd": ["online", "sft"]}, "arms.odd: sft has nothing to learn from"),
         ({"play.sft": {"dataset": "here"}}, "stage 'sft' is in"),
         ({"play.expert.dataset": "nowhere"}, "play.expert.dataset: there is no 'nowhere'; there are here, there"),
         ({"play.expert.agent": "exprt"}, "play.expert.agent: there is no 'exprt'"),
@@ -235,10 +276,11 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_made(changed: dict[s
 
 
 def test_the_size_of_a_job_is_a_bound() -> None:
-    study = small_study()
+    study = small_study(**{"train.online": ONLINE, "arms.online": ["online"]})
     sizes = {(job.kind, job.name): size_of(study, job) for job in jobs_of(study)}
     assert (sizes["play", "expert"].episodes, sizes["play", "practice"].episodes) == (4, 4)
     assert (sizes["train", "sft"].rows, sizes["train", "sft"].steps) == (4, 2)
+    assert sizes["train", "online"] == Size(episodes=12, rows=8, steps=2)
     assert sizes["held out", "base"].episodes == 3
 
 

@@ -1,9 +1,10 @@
 """A study as its TOML file says it: datasets, stages, arms that are chains of stages, and what is compared.
 
-A stage plays (`[play.NAME]`) or trains (`[train.NAME]`). An arm names stages in order: each goes on from the weights
-and the episodes that those before it left. Arms that begin with the same stages share them, so that objectives named
-after one and the same play learn from one and the same recorded episodes. Unknown keys, names that lead nowhere and
-chains without sense raise `UsageError`, before anything is made.
+A stage plays (`[play.NAME]`) or trains (`[train.NAME]`): on what was played before it or, with
+`[train.NAME.rollouts]`, on what it plays itself. An arm names stages in order: each goes on from the weights and the
+episodes that those before it left. Arms that begin with the same stages share them, so that objectives named after one
+and the same play learn from one and the same recorded episodes. Unknown keys, names that lead nowhere and chains
+without sense raise `UsageError`, before anything is made.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Study(Frozen):
             if own:
                 raise ValueError(f"train.{name}.{own[0]} follows from the arm's chain: leave it out")
         return {
-            name: {**keys, "name": name, "data": "the chain"} if isinstance(keys, dict) else keys
+            name: {**keys, "name": name, "data": "" if "rollouts" in keys else "the chain"}
+            if isinstance(keys, dict)
+            else keys
             for name, keys in given.items()
         }
 
@@ -85,27 +88,40 @@ class Study(Frozen):
     def _meaningful(self) -> Study:
         for name in sorted(self.play.keys() & self.train.keys()):
             raise ValueError(f"stage {name!r} is in [play] and in [train]: rename one")
-        for where, playing in [("held_out", self.held_out), *((f"play.{key}", one) for key, one in self.play.items())]:
-            _known(playing.dataset, self.datasets, f"{where}.dataset")
-        for name, stage in self.play.items():
-            _known(stage.agent, (POLICY, *AGENTS), f"play.{name}.agent")
+        _known(self.held_out.dataset, self.datasets, "held_out.dataset")
+        for stage in (*self.play, *self.train):
+            if named := self.dataset_of(stage):
+                _known(named, self.datasets, f"{self.where(stage)}.dataset")
+        for name, playing in self.play.items():
+            _known(playing.agent, (POLICY, *AGENTS), f"play.{name}.agent")
         for name, config in self.train.items():
-            if config.rollouts or config.evaluation:
-                raise ValueError(f"train.{name} learns from episodes played before it: no [rollouts], no [evaluation]")
+            if config.evaluation:
+                raise ValueError(f"train.{name}.evaluation: [held_out] says what is played to evaluate; leave it out")
         for arm, chain in self.arms.items():
             self._check_chain(arm, chain)
         for arm in (one for pair in self.compare for one in pair):
             _known(arm, self.arms, "compare")
         return self
 
+    def dataset_of(self, stage: str) -> str:
+        """The dataset that a stage plays; empty for one that trains on what was played before it."""
+        if stage in self.play:
+            return self.play[stage].dataset
+        rollouts = self.train[stage].rollouts
+        return rollouts.dataset if rollouts else ""
+
+    def where(self, stage: str) -> str:
+        """The table that says what a stage plays."""
+        return f"play.{stage}" if stage in self.play else f"train.{stage}.rollouts"
+
     def _check_chain(self, arm: str, chain: tuple[str, ...]) -> None:
-        where, played = f"arms.{arm}", False
+        where, recorded = f"arms.{arm}", False
         for stage in chain:
             _known(stage, (*self.play, *self.train), where)
-            played = played or stage in self.play
-            if not played:
+            recorded = recorded or stage in self.play
+            if not recorded and not self.dataset_of(stage):
                 raise ValueError(f"{where}: {stage} has nothing to learn from: name a stage of [play] before it")
-            if stage in self.play and self.play[stage].dataset == self.held_out.dataset:
+            if self.dataset_of(stage) == self.held_out.dataset:
                 raise ValueError(f"{where}: {stage} plays {self.held_out.dataset}, which is held out")
         twins = [other for other, stages in self.arms.items() if stages == chain and other != arm]
         if twins:

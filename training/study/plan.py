@@ -59,7 +59,7 @@ def jobs_of(study: Study) -> list[Job]:
 
 def _of_seed(study: Study, seed: int) -> Iterator[Job]:
     chains = list(study.arms.values())
-    used = {study.held_out.dataset, *(study.play[name].dataset for one in chains for name in one if name in study.play)}
+    used = {study.held_out.dataset, *(study.dataset_of(name) for one in chains for name in one)}
     for name, plan in study.datasets.items():
         if name in used:
             yield Job(seed, "dataset", name, (), plan.model_dump(mode="json"))
@@ -99,6 +99,10 @@ def size_of(study: Study, job: Job) -> Size:
         return Size(episodes=_episodes(study, study.play[job.name]))
     if job.kind == "train":
         config = study.train[job.name]
+        if config.rollouts:
+            kept, spare = config.rollouts.tasks_per_step, config.rollouts.spare
+            groups = config.steps * config.rollouts.group
+            return Size(episodes=groups * (kept + spare), rows=groups * kept, steps=config.steps)
         rows = _episodes(study, study.play[last_play(study, job.chain)[-1]])
         return Size(rows=rows, steps=config.steps or config.epochs * -(-rows // config.batch_size))
     return Size()

@@ -35,7 +35,7 @@ from mocktrial.synth.sources import domains_of, recorded, source_of
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.journal import journal_path, read_journal
 from mocktrial.training.monitor import watched
-from mocktrial.training.play import images_of
+from mocktrial.training.play import images_of, train_online
 from mocktrial.training.records import records_of
 from mocktrial.training.run import train
 from mocktrial.training.study.config import POLICY, DatasetPlan, Playing, Study
@@ -43,7 +43,7 @@ from mocktrial.training.study.plan import Job, last_play, last_weights
 
 
 class Spent(Frozen):
-    """What a job took. tokens: that the policy drew, or that a training step computed; 0 where no model was at work."""
+    """What a job took. tokens: that the policy drew, and that training steps computed; 0 where no model was at work."""
 
     cpu_seconds: float = 0.0  # of the attempt that ended it; what a killed one took is not known
     episodes: int = 0
@@ -92,21 +92,33 @@ class Place:
         return self._run(job, self._policy(job.seed, job.chain, job.name, self.study.held_out), self.study.held_out)
 
     def _train(self, job: Job) -> Spent:
-        with read_run(self.stage(job.seed, last_play(self.study, job.chain))) as ledger:
-            records = records_of(ledger.trajectories(), self.study.train[job.name].objective)
         config = self._config(job)
         with watched(config, resume=True) as watch:
-            done = train(config, resume=True, watch=watch, records=records)
-        computed = sum(int(row.get("computed", 0)) for row in read_journal(journal_path(config)))
-        return Spent(episodes=done.rows, steps=len(done.losses), tokens=computed)
+            if config.rollouts:
+                done = train_online(config, resume=True, watch=watch)
+            else:
+                with read_run(Path(config.data)) as ledger:
+                    records = records_of(ledger.trajectories(), config.objective)
+                done = train(config, resume=True, watch=watch, records=records)
+        journal = read_journal(journal_path(config))
+        return Spent(
+            episodes=sum(int(row["episodes"]) for row in journal) if config.rollouts else done.rows,
+            steps=len(done.losses),
+            tokens=sum(int(row.get("computed", 0)) + int(row.get("decoded", 0)) for row in journal),
+        )
 
     def _config(self, job: Job) -> TrainConfig:
-        source = self.stage(job.seed, last_play(self.study, job.chain))
-        given = {
-            "data": str(source), "model": self._weights(job.seed, job.chain[:-1]), "seed": job.seed,
+        config = self.study.train[job.name]
+        given: dict[str, object] = {
+            "model": self._weights(job.seed, job.chain[:-1]), "seed": job.seed,
             "out": str(self.stage(job.seed, job.chain)), "name": job.name,
         }  # fmt: skip
-        return self.study.train[job.name].model_copy(update=given)
+        if config.rollouts:
+            folder = str(self.dataset(job.seed, config.rollouts.dataset))
+            given["rollouts"] = config.rollouts.model_copy(update={"dataset": folder})
+        else:
+            given["data"] = str(self.stage(job.seed, last_play(self.study, job.chain)))
+        return config.model_copy(update=given)
 
     def _weights(self, seed: int, chain: tuple[str, ...]) -> str:
         """The model that a chain leaves, as `weights.load` takes it."""
@@ -142,7 +154,8 @@ class Place:
         """That no world of the held-out play is one that the chain has played."""
         held = _worlds(self.dataset(job.seed, self.study.held_out.dataset))
         for name in job.chain:
-            if name in self.study.play and held & _worlds(self.dataset(job.seed, self.study.play[name].dataset)):
+            played = self.study.dataset_of(name)
+            if played and held & _worlds(self.dataset(job.seed, played)):
                 raise UsageError(
                     f"{job.title}: stage {name} has played a held-out world", hint="give the datasets another draw"
                 )
