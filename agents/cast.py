@@ -37,6 +37,7 @@ class Cast:
     user_seed: int = 0
     judge: str = ""  # empty: there is none
     judge_url: str | None = None  # else that of the agent
+    limits: Limits = field(default_factory=Limits)  # of an episode
     prices: Mapping[str, Price] = field(default_factory=dict)  # of an endpoint's tokens, by model
 
 
@@ -72,7 +73,7 @@ def staged(cast: Cast, images: Mapping[str, WorldImage]) -> Iterator[Stage]:
             make_judge(cast.judge, base_url=cast.judge_url or cast.base_url, prices=cast.prices) if cast.judge else None
         )
         play_one = playing(
-            agent, images, Limits(),
+            agent, images, cast.limits,
             judge=judge, user=user, user_seed=cast.user_seed, recorded=recorded, tracing=tracing,
         )  # fmt: skip
         yield Stage(agent.name, judge.pin if judge else "", play_one)

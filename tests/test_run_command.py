@@ -16,6 +16,7 @@ import pytest
 from mocktrial import __version__
 from mocktrial.agents.retry import Retry
 from mocktrial.commands.played import ledger_of
+from mocktrial.envs.episode import Limits
 from mocktrial.envs.fingerprint import differences
 from mocktrial.envs.places import RunPlace
 from mocktrial.envs.report.compare import MAY_DIFFER
@@ -64,6 +65,18 @@ def test_a_changed_config_names_the_run(cli: Run) -> None:
     cli(*RUN, "expert")
     code, _, err = cli(*RUN, "expert", "--trials", "2")
     assert (code, "run runs/small-expert was started with another config" in err) == (2, True)
+
+
+def test_an_episode_has_as_many_turns_as_the_run_gives_it(cli: Run) -> None:
+    cli(*RUN, "expert", "--turns", "1", "--name", "short")
+    cli(*RUN, "expert")
+    with Ledger.read(Path("runs/short/ledger.sqlite")) as ledger:
+        assert {one.end for one in ledger.trajectories()} == {"turn_limit"}
+        assert ledger.config["limits"] == Limits(turns=1).model_dump()
+    with Ledger.read(Path("runs/small-expert/ledger.sqlite")) as ledger:
+        assert ledger.config["limits"] == Limits().model_dump()
+    code, _, err = cli("compare", "runs/short", "runs/small-expert")
+    assert (code, "limits" in err) == (2, True)
 
 
 @pytest.mark.parametrize("place", ["taken", "taken/deeper", "/proc/nowhere"])

@@ -69,6 +69,7 @@ def run(
     temperature: Annotated[float, typer.Option(min=0, help="Of a model's sampling; 0 is greedy.")] = 0.0,
     gateway: Annotated[bool, typer.Option(help="Record each call to the endpoint (docs/gateway.md).")] = False,
     prices: Annotated[Path | None, typer.Option(help="TOML: what a million tokens of a model cost.")] = None,
+    turns: Annotated[int, typer.Option(min=1, help="Of the agent in an episode, at most.")] = 24,
     deadline: Annotated[float, typer.Option(min=1, help="Seconds that an episode may take.")] = 1800.0,
     tool_retrieval: Annotated[int, typer.Option(min=0, help="Tools shown at a message; 0: all of them.")] = 0,
     user: Annotated[str, typer.Option(help="scripted, scripted+dense, local[:PATH], openai:MODEL")] = "scripted",
@@ -85,6 +86,7 @@ def run(
     from mocktrial.agents.cluster import staged_on_ray
     from mocktrial.agents.play import record
     from mocktrial.agents.prices import read_prices
+    from mocktrial.envs.episode import Limits
     from mocktrial.envs.judging.decide import require_judge
     from mocktrial.envs.judging.scripted import KNOWING
     from mocktrial.envs.places import RunPlace
@@ -109,6 +111,7 @@ def run(
         judge=judge,
         judge_url=judge_url,
         prices=read_prices(prices) if prices else {},
+        limits=Limits(turns=turns),
     )
     _refuse_idle(cast)
     if cast.judge in [f"scripted:{name}" for name in KNOWING]:
@@ -132,6 +135,7 @@ def run(
             place,
             config=config,
             trials=trials,
+            limits=cast.limits,
             user_seed=user_seed,
             concurrency=concurrency,
             deadline=deadline,
