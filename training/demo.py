@@ -163,7 +163,7 @@ class _Stage:
     def learn(self, loaded: LoadedModel, lessons: Sequence[Trajectory], config: TrainConfig) -> tuple[float, ...]:
         """Train the model in place and leave a checkpoint; the loss of each step."""
         records = records_of(lessons, config.objective)
-        with watching(f"{config.objective} on {len(records)} episodes") as (tell, log):
+        with watching(f"training {config.objective} on {len(records)} episodes") as (tell, log):
             watch = Watch(Path(config.out) / config.name, loaded.tokenizer, tell, log)
             result = fit(loaded.model, examples_of(records, Renderer(loaded.tokenizer)), config, watch=watch)
         return result.losses

@@ -33,31 +33,31 @@ _TOLD = ("loss", "reward", "held_out_success")  # of these, in a plain line
 
 
 @contextmanager
-def watching(name: str) -> Iterator[tuple[Progress, Log]]:
+def watching(title: str) -> Iterator[tuple[Progress, Log]]:
     """Two callables for a `session.Watch`: its `progress`, and a `log` to be called beside the journal's."""
     console = Console(stderr=True)
     if not console.is_terminal:
         with ExitStack() as stage:
-            yield _lines(name, stage)
+            yield _lines(title, stage)
         return
     rows: deque[tuple[int, Metrics]] = deque(maxlen=_SHOWN)
     with Live(console=console, refresh_per_second=4) as live:
 
         def log(step: int, metrics: Metrics) -> None:
             rows.append((step, metrics))
-            live.update(table_of(name, rows))
+            live.update(table_of(title, rows))
 
         yield lambda done, steps, loss: None, log
 
 
-def _lines(name: str, stage: ExitStack) -> tuple[Progress, Log]:
+def _lines(title: str, stage: ExitStack) -> tuple[Progress, Log]:
     """Plain lines. The stage begins with the first step: how many there are is known by then."""
     last: dict[str, float] = {}
     advance: Advance | None = None
 
     def tell(done: int, steps: int, loss: float) -> None:
         nonlocal advance
-        advance = advance or stage.enter_context(progress(f"training {name}", steps))
+        advance = advance or stage.enter_context(progress(title, steps))
         figures = [f"{key.replace('_', ' ')} {_COLUMNS[key].format(last[key])}" for key in _TOLD if key in last]
         advance(done, ", ".join(["steps", *figures]))
 
@@ -65,9 +65,13 @@ def _lines(name: str, stage: ExitStack) -> tuple[Progress, Log]:
 
 
 @contextmanager
-def watched(config: TrainConfig, *, resume: bool) -> Iterator[Watch]:
-    """A `session.Watch` that writes the journal, tells the config's trackers, and shows a person how it goes."""
-    with journal_of(config, resume=resume) as journal, watching(config.name) as (progress, show):
+def watched(config: TrainConfig, *, resume: bool, title: str = "") -> Iterator[Watch]:
+    """A `session.Watch` that writes the journal, tells the config's trackers, and shows a person how it goes.
+
+    title: what the person is told that it is; empty: training, by the config's name.
+    """
+    shown = title or f"training {config.name}"
+    with journal_of(config, resume=resume) as journal, watching(shown) as (progress, show):
 
         def log(step: int, metrics: Metrics) -> None:
             journal.log(step, metrics)
@@ -76,9 +80,9 @@ def watched(config: TrainConfig, *, resume: bool) -> Iterator[Watch]:
         yield Watch(progress=progress, log=log)
 
 
-def table_of(name: str, rows: deque[tuple[int, Metrics]]) -> Table:
+def table_of(title: str, rows: deque[tuple[int, Metrics]]) -> Table:
     """The last steps, a line each; only columns that some of them have."""
-    table = Table(title=f"training {name}")
+    table = Table(title=title)
     table.add_column("step", justify="right")
     shown = [key for key in _COLUMNS if any(key in metrics for _, metrics in rows)]
     for key in shown:

@@ -1,8 +1,8 @@
 """Units from many processes, handed over strictly in order: `units_in_order(make, first, workers)`.
 
-`make` is a picklable callable of a number. Processes are spawned, so nothing but `make` reaches them; they
-leave Ctrl-C to the parent and end when it dies, however it dies. On a Ray cluster (`ray`, an extra) units
-are Ray tasks instead, made again where a node dies. What comes out is the same in every way of running.
+`make` is a picklable callable of a number. Processes are spawned (`envs.processes`), so nothing but `make` reaches
+them. On a Ray cluster (`ray`, an extra) units are Ray tasks instead, made again where a node dies. What comes out is
+the same in every way of running.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ from __future__ import annotations
 import gc
 import itertools
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
 from mocktrial.envs.cluster import AGAIN, connected, unwrapped
+from mocktrial.envs.processes import Processes
 from mocktrial.mocktools.errors import NoResult
 
 T = TypeVar("T")
@@ -49,12 +46,12 @@ def _on_processes(make: Make[T], first: int, workers: int, count: int | None = N
     numbers = itertools.count(first) if count is None else iter(range(first, first + count))
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _begin, (make, stop))
+    pool = Processes(workers, context, _begin, make, stop)
     try:
-        waiting = deque(_submit(pool, number) for number in itertools.islice(numbers, workers * _AHEAD))
+        waiting = deque(pool.submit(_work, number) for number in itertools.islice(numbers, workers * _AHEAD))
         while waiting:
             yield waiting.popleft().result()
-            waiting.extend(_submit(pool, number) for number in itertools.islice(numbers, 1))
+            waiting.extend(pool.submit(_work, number) for number in itertools.islice(numbers, 1))
     except BrokenProcessPool as error:
         raise NoResult("a worker process was killed", blame="memory or the system", hint="use fewer workers") from error
     finally:
@@ -63,29 +60,9 @@ def _on_processes(make: Make[T], first: int, workers: int, count: int | None = N
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(pool: ProcessPoolExecutor, number: int) -> Future[Any]:
-    """A process that begins here inherits the mask: Ctrl-C does not reach it, not even while it imports."""
-    if not hasattr(signal, "pthread_sigmask"):
-        return pool.submit(_work, number)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(_work, number)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _begin(make: Callable[[int], Any], stop: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what was imported stays: no use to look for cycles in it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _make.append(lambda number: None if stop.is_set() else make(number))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def _work(number: int) -> Any:

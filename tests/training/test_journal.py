@@ -80,5 +80,5 @@ def test_without_a_terminal_a_run_tells_steps_with_loss_and_reward(capsys: pytes
             log(step, {"loss": 1.0 / step, "reward": step / 10})
             progress(step, 7, 1.0 / step)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "training x: 1/7 steps, loss 1.0000, reward 0.100"
+    assert lines[0] == "x: 1/7 steps, loss 1.0000, reward 0.100"
     assert lines[-1] == "training x: 7/7 steps, loss 0.1429, reward 0.700"

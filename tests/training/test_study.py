@@ -20,11 +20,12 @@ from mocktrial.envs.episode import Episode
 from mocktrial.envs.report import read_run
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.training.checkpoint import read_state
+from mocktrial.training.config import RlConfig
 from mocktrial.training.study.config import Study, load_study
-from mocktrial.training.study.plan import Job, Size, jobs_of, last_play, last_weights, size_of
+from mocktrial.training.study.plan import Job, Size, jobs_of, last_play, last_weights, needs, size_of
 from mocktrial.training.study.result import result_of
 from mocktrial.training.study.run import run_study
-from mocktrial.training.study.work import Place, chosen
+from mocktrial.training.study.work import Place, Spent, chosen
 
 ONLINE = {
     "objective": "rl",
@@ -149,17 +150,50 @@ def test_a_killed_study_does_no_job_twice_and_ends_the_same(done: tuple[Study, P
     study = done[0].model_copy(update={"seeds": (0,)})
     seen: list[Job] = []
 
-    def kill(job: Job) -> None:
+    def kill(job: Job, spent: Spent) -> None:
         seen.append(job)
         if len(seen) == 6:
             raise Killed
 
     with pytest.raises(Killed):
         run_study(study, tmp_path, after=kill)
-    run_study(study, tmp_path, after=seen.append)
+    run_study(study, tmp_path, after=lambda job, spent: seen.append(job))
     assert seen == jobs_of(study)
     trained = "seed-0/expert.sft.practice.real/real/model.safetensors"
     assert (tmp_path / trained).read_bytes() == (done[1] / trained).read_bytes()
+
+
+def test_jobs_side_by_side_end_as_one_after_the_other(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study, folder = done
+    seen: list[Job] = []
+    run_study(study, tmp_path, workers=2, after=lambda job, spent: seen.append(job))
+    assert {job.mark for job in seen} == {job.mark for job in jobs_of(study)}
+    behind: set[str] = set()
+    for job in seen:
+        assert needs(study, job) <= behind
+        behind.add(job.mark)
+    trained = "seed-1/expert.sft.practice.real/real/model.safetensors"
+    assert (tmp_path / trained).read_bytes() == (folder / trained).read_bytes()
+    assert result_of(study, tmp_path).arms == result_of(study, folder).arms
+
+
+def test_what_fails_beside_others_is_said_and_what_is_done_stays(model: Path, tmp_path: Path) -> None:
+    twin = given()["datasets"]["here"]
+    study = small_study(model, **{"datasets.there": twin, "arms": {"sft": ["expert", "sft"]}, "compare": []})
+    with pytest.raises(UsageError, match="stage expert has played a held-out world"):
+        run_study(study, tmp_path, workers=2)
+    assert (tmp_path / "seed-0" / "expert.sft.json").exists()
+
+
+@pytest.mark.parametrize("study", [small_study(), load_study(RECIPES / "underspecified-play.toml")])
+def test_a_job_needs_its_dataset_and_the_stage_before_it(study: Study) -> None:
+    jobs = jobs_of(study)
+    for place, job in enumerate(jobs):
+        assert needs(study, job) <= {one.mark for one in jobs[:place]}
+    (last,) = (job for job in jobs if job.seed == 1 and job.kind == "held out" and job.name == "reinforce")
+    chain = ".".join(study.arms["reinforce"])
+    dataset = study.held_out.dataset
+    assert needs(study, last) == {f"seed-1/{chain}.json", f"seed-1/datasets/{dataset}.json"}
 
 
 def test_a_job_that_was_killed_in_its_midst_is_gone_on_with(done: tuple[Study, Path], tmp_path: Path) -> None:
@@ -316,3 +350,14 @@ def test_the_recipe_is_a_study_in_which_objectives_have_equal_rollouts() -> None
     assert len(study.seeds) >= 3
     same = study.datasets["hiding"].model_copy(update={"gap": False})
     assert study.datasets["telling"] == same
+
+
+def test_the_recipe_of_play_differs_in_its_objectives_alone() -> None:
+    study = load_study(RECIPES / "underspecified-play.toml")
+    stages = [study.train[study.arms[name][-1]] for name in ("grpo", "real", "reinforce")]
+    assert len({one.rl.model_dump_json() for one in stages}) == 3
+    plain = [one.model_copy(update={"name": "", "rl": RlConfig()}) for one in stages]
+    assert plain[0] == plain[1] == plain[2]
+    assert plain[0].rollouts
+    assert plain[0].rollouts.spare == 0  # else some objective would play more
+    assert len(study.seeds) >= 3

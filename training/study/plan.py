@@ -81,6 +81,16 @@ def _stage(study: Study, seed: int, chain: tuple[str, ...]) -> Job:
     return Job(seed, "train", name, chain, {"model": study.model, **study.train[name].model_dump(mode="json")})
 
 
+def needs(study: Study, job: Job) -> set[str]:
+    """The marks of the jobs that must be done before it."""
+    before = job.chain if job.kind == "held out" else job.chain[:-1]
+    stages = {_stage(study, job.seed, before).mark} if before else set()
+    if job.kind == "dataset":
+        return stages
+    played = study.held_out.dataset if job.kind == "held out" else study.dataset_of(job.name)
+    return stages | ({Job(job.seed, "dataset", played, (), {}).mark} if played else set())
+
+
 def last_play(study: Study, chain: tuple[str, ...]) -> tuple[str, ...]:
     """The part of a chain that ends with the episodes which its last stage learns from."""
     return next(chain[:end] for end in range(len(chain), 0, -1) if chain[end - 1] in study.play)

@@ -6,8 +6,12 @@ since is refused: its result would be taken for one of the new ones.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +20,12 @@ from pydantic import ValidationError
 
 from mocktrial.envs.atomic import whole_file
 from mocktrial.envs.fingerprint import differences, shown
-from mocktrial.mocktools.errors import UsageError
+from mocktrial.envs.processes import Processes
+from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.mocktools.files import broken, read_text
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.study.config import Study
-from mocktrial.training.study.plan import Job, jobs_of
+from mocktrial.training.study.plan import Job, jobs_of, needs
 from mocktrial.training.study.work import Place, Spent
 
 
@@ -32,16 +37,62 @@ class Mark(Frozen):
     spent: Spent
 
 
-def run_study(study: Study, folder: Path, *, after: Callable[[Job], None] = lambda job: None) -> None:
-    """Do what is left of `study` in `folder`. after: is told of each job that was done now."""
-    place = Place(study, folder)
-    for job in jobs_of(study):
-        if read_mark(folder, job) is None:
-            spent = place.do(job)
-            with whole_file(folder / job.mark) as file:
-                mark = Mark(settings=job.settings, machine=machine(), spent=spent)
-                file.write(mark.model_dump_json(indent=1).encode() + b"\n")
-            after(job)
+def run_study(
+    study: Study, folder: Path, *, workers: int = 1, after: Callable[[Job, Spent], None] = lambda job, spent: None
+) -> None:
+    """Do what is left of `study` in `folder`. workers: jobs at a time, each in a process of its own where there are
+    several. after: is told of each job that was done now. Raises what `Place.do` raises, and `NoResult` where a
+    process was killed.
+    """
+    left = [job for job in jobs_of(study) if read_mark(folder, job) is None]
+    if workers > 1:
+        _side_by_side(study, folder, left, workers, after)
+        return
+    for job in left:
+        after(job, _done(study, folder, job))
+
+
+def _done(study: Study, folder: Path, job: Job) -> Spent:
+    spent = Place(study, folder).do(job)
+    with whole_file(folder / job.mark) as file:
+        mark = Mark(settings=job.settings, machine=machine(), spent=spent)
+        file.write(mark.model_dump_json(indent=1).encode() + b"\n")
+    return spent
+
+
+def _side_by_side(
+    study: Study, folder: Path, left: list[Job], workers: int, after: Callable[[Job, Spent], None]
+) -> None:
+    """Each job as soon as those that it needs are done; of those that share a folder, one at a time."""
+    others = active_children()
+    pool = Processes(workers, get_context("spawn"), _share, max(1, torch.get_num_threads() // workers))
+    running: dict[Future[Spent], Job] = {}
+    try:
+        while left or running:
+            for job in list(left):
+                undone = {other.mark for other in (*left, *running.values())}
+                taken = {other.folder for other in running.values()}
+                if len(running) < workers and job.folder not in taken and not undone & needs(study, job):
+                    left.remove(job)
+                    running[pool.submit(_done, study, folder, job)] = job
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in sorted(ended, key=lambda one: running[one].mark):
+                spent = future.result()
+                after(running.pop(future), spent)
+    except BrokenProcessPool as error:
+        killed = "a process of the study was killed"
+        raise NoResult(killed, blame="memory or the system", hint="run it again; fewer --workers") from error
+    finally:
+        for process in active_children():
+            if process not in others:
+                process.terminate()  # a killed job is gone on with
+        pool.shutdown(cancel_futures=True)
+
+
+def _share(threads: int) -> None:
+    """In a process: its share of the processors, and plain lines, since several tables cannot share a terminal."""
+    os.environ["TTY_COMPATIBLE"] = "0"
+    torch.set_num_threads(threads)
 
 
 def read_mark(folder: Path, job: Job) -> Mark | None:

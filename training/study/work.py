@@ -93,7 +93,7 @@ class Place:
 
     def _train(self, job: Job) -> Spent:
         config = self._config(job)
-        with watched(config, resume=True) as watch:
+        with watched(config, resume=True, title=job.title) as watch:
             if config.rollouts:
                 done = train_online(config, resume=True, watch=watch)
             else:

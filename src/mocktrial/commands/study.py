@@ -16,6 +16,7 @@ app = verbs()
 def study(
     config: Annotated[Path, typer.Argument(help="TOML file; docs/studies.md has its form.")],
     out: Annotated[Path, typer.Option(help="Folder of studies.")] = Path("studies"),
+    workers: Annotated[int, typer.Option(min=1, help="Jobs at a time, each in a process of its own.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Episodes and steps it would take; nothing is done.")
     ] = False,
@@ -31,6 +32,7 @@ def study(
     from mocktrial.training.study.plan import Job
     from mocktrial.training.study.result import report_of, result_of
     from mocktrial.training.study.run import run_study
+    from mocktrial.training.study.work import Spent
 
     found = load_study(config)
     folder = out / found.name
@@ -41,12 +43,14 @@ def study(
             show.print_plan(found, console)
         return
 
-    def tell(job: Job) -> None:
-        if job.kind == "held out" and not as_json:
+    def tell(job: Job, spent: Spent) -> None:
+        if workers > 1:  # another process may be at the run that a table would be of
+            typer.echo(f"{job.title}: done in {spent.cpu_seconds / 60:.1f} CPU-minutes", err=True)
+        elif job.kind == "held out" and not as_json:
             show.print_arms(result_of(found, folder), console)
 
     try:
-        run_study(found, folder, after=tell)
+        run_study(found, folder, workers=workers, after=tell)
     except KeyboardInterrupt:
         typer.echo("mocktrial: stopped; what is done is kept, the same command goes on with it", err=True)
         raise typer.Exit(130) from None
