@@ -81,4 +81,4 @@ def test_without_a_terminal_a_run_tells_steps_with_loss_and_reward(capsys: pytes
             progress(step, 7, 1.0 / step)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "x: 1/7 steps, loss 1.0000, reward 0.100"
-    assert lines[-1] == "training x: 7/7 steps, loss 0.1429, reward 0.700"
+    assert lines[-1] == "x: 7/7 steps, loss 0.1429, reward 0.700"
