@@ -19,6 +19,7 @@ from typing import Any
 from mocktrial.envs.atomic import sync
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
+from mocktrial.synth.curriculum import State
 from mocktrial.training.config import NAME_PATTERN, TrainConfig
 
 STABLE = "STABLE"
@@ -32,6 +33,7 @@ class TrainerState(Frozen):
     losses: tuple[float, ...]  # one a step
     data: str  # digest of the examples, or of the tasks
     best: float | None = None  # highest held-out success so far
+    drawn: State | None = None  # of the curriculum that tasks are drawn by
     config: dict[str, Any]
 
 

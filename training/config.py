@@ -18,7 +18,7 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.files import broken
 from mocktrial.training.keys import Table, listed
 from mocktrial.training.objectives.presets import PRESETS, PolicyLoss, PresetName
-from mocktrial.training.rollouts.config import RolloutConfig
+from mocktrial.training.rollouts.config import CurriculumConfig, RolloutConfig
 
 Verb: TypeAlias = Literal["sft", "kto", "dpo", "rl"]
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -96,6 +96,8 @@ class OnlineConfig(RolloutConfig):
     """Groups that a step learns from."""
     updates: int = Field(1, ge=1)
     """Optimizer steps on the episodes of a step, at most; the first one is on-policy."""
+    curriculum: CurriculumConfig | None = None
+    """Tasks are drawn by how often they succeed; left out: all alike, in a fresh order every epoch."""
 
 
 class EvaluationConfig(Table):

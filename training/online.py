@@ -6,7 +6,6 @@ one would have. Who plays is given (`Collect`), and who learns (`learner.Learner
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -19,6 +18,7 @@ from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.training.config import OnlineConfig, TrainConfig
 from mocktrial.training.learner import Learner
 from mocktrial.training.records import records_of
+from mocktrial.training.rollouts.choice import Choice
 from mocktrial.training.run import examples_of
 from mocktrial.training.session import UNWATCHED, Evaluate, Session, Watch
 from mocktrial.training.trainer import TrainResult, digest_of
@@ -32,6 +32,9 @@ class Played(Protocol):
 
     @property
     def counts(self) -> Mapping[str, float]: ...
+
+    @property
+    def outcomes(self) -> Sequence[tuple[str, bool]]: ...
 
 
 class Collect(Protocol):
@@ -59,12 +62,12 @@ def reinforce(
     options = options_of(config)
     session = Session(learner, config, config.steps, digest_of([task.content_hash() for task in tasks]), watch)
     session.start(session.find(resume))
+    choice = Choice(tasks, options, config.seed, session.drawn)
     rows = 0
     for step in range(session.done, config.steps):
         begun = time.perf_counter()
-        chosen = tasks_of_step(tasks, options, config.seed, step)
         seed = derive(config.seed, "rollouts", step)
-        played = collect(chosen, seed=seed, wanted=options.tasks_per_step, version=step)
+        played = collect(choice.tasks(step), seed=seed, wanted=options.tasks_per_step, version=step)
         waited = time.perf_counter() - begun
         if played.trajectories and not any(one.grade for one in played.trajectories):
             raise NoResult(f"step {step + 1} has no graded episode: {played.trajectories[0].reason}", blame="model")
@@ -72,25 +75,11 @@ def reinforce(
         examples = examples_of(records_of(spoken, "rl"))
         learned = learner.update(examples, step)
         rows += len(examples)
+        choice.tell(played.outcomes)
+        session.drawn = choice.state
         figures = {**figures_of(played.trajectories), **played.counts}
         session.after({**learned, **figures, "rollout_seconds": round(waited, 3)})
     return TrainResult(losses=tuple(session.losses), rows=rows, folder=watch.folder)
-
-
-def tasks_of_step(tasks: Sequence[Task], options: OnlineConfig, seed: int, step: int) -> list[Task]:
-    """The step's tasks, then its spares. The tasks are a fresh permutation every epoch, the spares any others."""
-    if len(tasks) < options.tasks_per_step:
-        raise UsageError(
-            f"a step is to play {options.tasks_per_step} tasks, and the split has {len(tasks)}",
-            hint="lower rollouts.tasks_per_step, or make more tasks",
-        )
-    epoch, place = divmod(step, len(tasks) // options.tasks_per_step)
-    order = random.Random(derive(seed, "tasks", epoch)).sample(tasks, len(tasks))
-    first = place * options.tasks_per_step
-    chosen = order[first : first + options.tasks_per_step]
-    others = order[:first] + order[first + options.tasks_per_step :]
-    spares = random.Random(derive(seed, "spares", step)).sample(others, min(options.spare, len(others)))
-    return chosen + spares
 
 
 def held_out(collect: Collect, tasks: Sequence[Task], seed: int) -> Evaluate:

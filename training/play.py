@@ -37,6 +37,7 @@ class Episodes:
 
     trajectories: Sequence[Trajectory]
     counts: Mapping[str, float]
+    outcomes: Sequence[tuple[str, bool]]
 
 
 class LocalCollect:
@@ -55,7 +56,7 @@ class LocalCollect:
                 tasks, self._images, self._policy, self._config, seed=seed, wanted=wanted, drafts=self._drafts
             )
         )  # fmt: skip
-        return Episodes(played.trajectories, flat(played.counts))
+        return Episodes(played.trajectories, flat(played.counts), played.outcomes)
 
 
 def flat(counts: Counts) -> dict[str, float]:

@@ -12,9 +12,10 @@ from mocktrial.envs.task import Task
 from mocktrial.mocktools.image import WorldImage
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.estimate import Cost, cost_of, longest_play
-from mocktrial.training.online import options_of, tasks_of_step
+from mocktrial.training.online import options_of
 from mocktrial.training.play import images_of, split_of
 from mocktrial.training.records import read_records
+from mocktrial.training.rollouts.choice import Choice
 from mocktrial.training.run import examples_of
 
 
@@ -27,7 +28,7 @@ def rehearse(config: TrainConfig) -> Cost:
         return cost_of(config, examples_of(records, renderer), tokenizer.name_or_path)
     options = options_of(config)
     dataset = load_dataset(Path(options.dataset))
-    tasks = tasks_of_step(split_of(dataset, options.split), options, config.seed, 0)[: options.tasks_per_step]
+    tasks = Choice(split_of(dataset, options.split), options, config.seed).tasks(0)[: options.tasks_per_step]
     images = images_of(dataset, tasks)
     played = longest_play(config, [_first_prompt(renderer, task, images[task.world]) for task in tasks])
     whole = config.model_copy(update={"batch_size": -(-len(played) // options.updates)})

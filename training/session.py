@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from mocktrial.mocktools.errors import UsageError
+from mocktrial.synth.curriculum import State
 from mocktrial.training.checkpoint import TrainerState, find_checkpoint, read_state, save_checkpoint
 from mocktrial.training.config import TrainConfig, dump_config
 from mocktrial.training.journal import Metrics
@@ -59,6 +60,7 @@ class Session:
     watch: Watch = UNWATCHED
     losses: list[float] = field(default_factory=list)
     best: float | None = None
+    drawn: State | None = None  # of the curriculum that tasks are drawn by
 
     def find(self, resume: bool) -> Path | None:
         """The checkpoint to go on from. UsageError when it belongs to another config or to other data."""
@@ -66,7 +68,7 @@ class Session:
         if source is not None:
             state = read_state(source)
             _same_run(source, state, self._state())
-            self.losses, self.best = list(state.losses), state.best
+            self.losses, self.best, self.drawn = list(state.losses), state.best, state.drawn
         return source
 
     def start(self, source: Path | None) -> None:
@@ -108,7 +110,7 @@ class Session:
     def _state(self) -> TrainerState:
         return TrainerState(
             step=self.done, total=self.total, losses=tuple(self.losses), data=self.data, best=self.best,
-            config=self.config.model_dump(mode="json"),
+            drawn=self.drawn, config=self.config.model_dump(mode="json"),
         )  # fmt: skip
 
     def _save(self, folder: Path, *, optimizer: bool) -> None:

@@ -12,6 +12,7 @@ from mocktrial.envs.chat import TokenTrace
 from mocktrial.envs.seeds import derive
 from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Asking, Grade, Trajectory
+from mocktrial.training.rollouts.collect import outcomes_of
 from tests.support.desk import desk_task
 
 WANTED = 30  # tokens below it are right
@@ -26,6 +27,7 @@ def tasks(count: int) -> list[Task]:
 class Episodes:
     trajectories: Sequence[Trajectory]
     counts: Mapping[str, float]
+    outcomes: Sequence[tuple[str, bool]]
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Drawing:
             self._graded(task, trial, seed, one, own)
             for (task, trial), one, own in zip(jobs, ids.tolist(), logprobs, strict=True)
         ]
-        return Episodes(played, {"episodes": len(played)})
+        return Episodes(played, {"episodes": len(played)}, outcomes_of(played))
 
     def _graded(self, task: Task, trial: int, seed: int, ids: list[int], logprobs: list[float]) -> Trajectory:
         right = sum(token < WANTED for token in ids[3:])

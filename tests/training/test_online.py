@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import torch
 from tests.support.rollouts import Drawing, tasks
 from transformers import PreTrainedModel
 
+from mocktrial.envs.task import Task
 from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.training.checkpoint import read_state
 from mocktrial.training.config import TrainConfig, parse_config
 from mocktrial.training.engine import Engine
 from mocktrial.training.journal import Journal, read_journal
 from mocktrial.training.learner import LocalLearner
-from mocktrial.training.online import figures_of, held_out, reinforce, tasks_of_step
+from mocktrial.training.online import figures_of, held_out, reinforce
+from mocktrial.training.rollouts.choice import Choice
 from mocktrial.training.session import UNWATCHED, Watch
 from mocktrial.training.trainer import TrainResult
 
@@ -93,7 +96,7 @@ def test_fewer_tasks_than_a_step_wants_is_said() -> None:
     options = config_of().rollouts
     assert options is not None
     with pytest.raises(UsageError, match="3 tasks, and the split has 2"):
-        tasks_of_step(tasks(2), options, 0, 0)
+        Choice(tasks(2), options, 0)
 
 
 def test_where_all_rewards_are_equal_nothing_changes(fresh: Fresh) -> None:
@@ -140,7 +143,7 @@ def test_a_step_without_a_graded_episode_stops_the_run(fresh: Fresh) -> None:
         def __call__(self, *given: Any, **options: Any) -> Any:
             played = super().__call__(*given, **options)
             lost = [one.model_copy(update={"outcome": "no_result", "grade": None}) for one in played.trajectories]
-            return type(played)(lost, played.counts)
+            return type(played)(lost, played.counts, ())
 
     model, config = fresh(), config_of()
     with pytest.raises(NoResult, match="step 1 has no graded episode"):
@@ -153,3 +156,60 @@ def test_several_updates_see_every_episode_once(fresh: Fresh) -> None:
     trained(fresh(), config, Watch(log=lambda step, metrics: seen.append(dict(metrics))))
     assert [row["learned_from"] for row in seen] == [12, 12]
     assert [row["trained"] for row in seen] == [48, 48]
+
+
+def mixed(count: int) -> list[Task]:
+    """Tasks of one call and of two, in turn."""
+    return [task.model_copy(update={"difficulty": 1 + number % 2}) for number, task in enumerate(tasks(count))]
+
+
+def chosen_by(choice: Choice, steps: int, wins: Callable[[Task], bool]) -> list[list[Task]]:
+    """The tasks of each step, all of them played and told."""
+    found = []
+    for step in range(steps):
+        found.append(choice.tasks(step))
+        choice.tell((task.content_hash(), wins(task)) for task in found[-1])
+    return found
+
+
+def test_a_curriculum_leaves_what_always_succeeds_for_what_may() -> None:
+    options = config_of(rollouts={"curriculum": {}, "spare": 1}).rollouts
+    assert options is not None
+    coin = random.Random(0)
+    drawn = chosen_by(
+        Choice(mixed(60), options, 0), 60, lambda task: task.difficulty == 1 or coin.random() < 0.5
+    )  # fmt: skip
+    assert all(len({task.id for task in step}) == 4 for step in drawn)
+    late = [task.difficulty for step in drawn[20:] for task in step]
+    assert late.count(2) > 4 * late.count(1) > 0
+
+
+def test_a_curriculum_of_few_tasks_plays_none_twice_in_a_step() -> None:
+    options = config_of(rollouts={"curriculum": {"explore": 0.01}, "tasks_per_step": 4}).rollouts
+    assert options is not None
+    for step in chosen_by(Choice(mixed(5), options, 0), 30, lambda task: task.difficulty == 1):
+        assert len({task.id for task in step}) == 4
+
+
+def test_a_run_by_a_curriculum_that_was_killed_draws_what_an_unbroken_one_draws(fresh: Fresh, tmp_path: Path) -> None:
+    config, folder = config_of(save_every=1, rollouts={"curriculum": {}}), tmp_path / "x"
+    _, whole = trained(fresh(), config)
+
+    def kill(done: int, total: int, loss: float) -> None:
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(fresh(), config, Watch(folder=folder, progress=kill))
+    _, rest = trained(fresh(), config, Watch(folder=folder), resume=True)
+    assert rest.calls == whole.calls[3:]
+    state = read_state(folder).drawn
+    assert state
+    assert state.round == 6
+    assert sum(state.drawn.values()) == 18
+    assert state.outcomes  # told at every step
+
+
+def test_a_curriculum_that_has_no_band_is_refused() -> None:
+    with pytest.raises(UsageError, match="low is below high"):
+        config_of(rollouts={"curriculum": {"low": 0.8, "high": 0.2}})

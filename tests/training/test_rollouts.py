@@ -111,6 +111,7 @@ def test_a_group_that_teaches_nothing_is_replaced(
     rollouts = _collect(config, tasks=6, wanted=2)
     assert [one.task_id for one in rollouts.trajectories] == kept
     assert (rollouts.counts.replaced, rollouts.counts.episodes) == (replaced, 2 + replaced)
+    assert len({task for task, _ in rollouts.outcomes}) == len(rollouts.outcomes) == 2 + replaced
 
 
 def test_an_episode_of_several_rows_is_one_episode() -> None:

@@ -27,7 +27,7 @@ from mocktrial.training.cluster.farm import Farm
 from mocktrial.training.cluster.weight_files import take_up, wait_for
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.play import Episodes, flat
-from mocktrial.training.rollouts.collect import Rollouts, collect, is_equal
+from mocktrial.training.rollouts.collect import Rollouts, collect, is_equal, outcomes_of
 from mocktrial.training.rollouts.config import RolloutConfig
 from mocktrial.training.run import device_of, load_policy
 
@@ -111,7 +111,8 @@ class RemoteCollect:
             owed, spares = spares[: len(equal)], spares[len(equal) :]
             kept = sorted([place for place in kept if place not in equal] + owed)
         trajectories = tuple(one for place in kept for one in played[place])
-        return Episodes(trajectories, {**counts, "replaced": len(played) - len(kept)})
+        everything = outcomes_of(one for place in sorted(played) for one in played[place])
+        return Episodes(trajectories, {**counts, "replaced": len(played) - len(kept)}, everything)
 
     def _play(
         self, tasks: Sequence[Task], seed: int, version: int, counts: Counter[str]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mocktrial.agents.local.policy import LocalChat, LocalPolicy
@@ -53,10 +53,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """trajectories: of the kept groups, in the order of their tasks, then by trial."""
+    """trajectories: of the kept groups, in the order of their tasks, then by trial. outcomes: task hash and success of
+    every graded episode, those of replaced groups too.
+    """
 
     trajectories: tuple[Trajectory, ...]
     counts: Counts
+    outcomes: tuple[tuple[str, bool], ...]
 
 
 async def collect(
@@ -83,7 +86,12 @@ async def collect(
     kept = sorted(await asyncio.gather(*(fill(place) for place in range(count))))
     everything = [one for place in sorted(played) for one in played[place]]
     counts = _counts(everything, replaced=len(played) - len(kept))
-    return Rollouts(tuple(one for place in kept for one in played[place]), counts)
+    return Rollouts(tuple(one for place in kept for one in played[place]), counts, outcomes_of(everything))
+
+
+def outcomes_of(trajectories: Iterable[Trajectory]) -> tuple[tuple[str, bool], ...]:
+    """Task hash and success of those that have a grade."""
+    return tuple((one.task_hash, one.grade.success) for one in trajectories if one.grade)
 
 
 def is_equal(group: Sequence[Trajectory]) -> bool:
