@@ -34,7 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_of(place: Path, name: str) -> TrainConfig:
-    rollouts = {"dataset": str(place / "desk"), "group": 2, "tasks_per_step": 2, "turns": 8, "max_new_tokens": 80}
+    played = {"group": 2, "tasks_per_step": 2, "turns": 8, "max_new_tokens": 80, "curriculum": {}}
+    rollouts = {"dataset": str(place / "desk"), **played}
     given = {"objective": "rl", "name": name, "model": str(place / "tiny"), "out": str(place / "out"), "steps": 3}
     options = {
         "save_every": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mocktrial.agents.scripted import Expert, Null
 from mocktrial.envs.dataset import load_dataset
 from mocktrial.envs.episode import Episode
 from mocktrial.envs.report import read_run
-from mocktrial.mocktools.errors import UsageError
+from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.training.checkpoint import read_state
 from mocktrial.training.config import RlConfig
 from mocktrial.training.study.config import Study, load_study
@@ -183,6 +184,20 @@ def test_what_fails_beside_others_is_said_and_what_is_done_stays(model: Path, tm
     with pytest.raises(UsageError, match="stage expert has played a held-out world"):
         run_study(study, tmp_path, workers=2)
     assert (tmp_path / "seed-0" / "expert.sft.json").exists()
+
+
+def test_a_process_that_is_killed_is_said_and_the_study_goes_on(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study = done[0].model_copy(update={"seeds": (0,)})
+
+    def kill(job: Job, spent: Spent) -> None:
+        for process in active_children():
+            process.kill()
+
+    with pytest.raises(NoResult, match="a process of the study was killed"):
+        run_study(study, tmp_path, workers=2, after=kill)
+    run_study(study, tmp_path, workers=2)
+    trained = "seed-0/expert.sft.practice.real/real/model.safetensors"
+    assert (tmp_path / trained).read_bytes() == (done[1] / trained).read_bytes()
 
 
 @pytest.mark.parametrize("study", [small_study(), load_study(RECIPES / "underspecified-play.toml")])
