@@ -57,7 +57,7 @@ def test_a_refused_key_says_where_the_keys_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verb", get_args(Verb))
 def test_every_key_is_listed_with_what_it_means(verb: Verb) -> None:
     lines = [line for line in keys_of(verb) if line]
-    assert all(re.fullmatch(r"(\[[][\w.]+[]]|\w+ = \S.*?) +# \S.*\.", line) for line in lines), lines
+    assert all(re.fullmatch(r"(\[[\w.]+\]|\w+ = \S.*?) +# \S.*\.", line) for line in lines), lines
     named = {line.split(" ")[0] for line in lines}
     assert named >= {"name", "learning_rate", "[lora]", f"[{verb}]", "[evaluation]"}
     assert not named & {"objective", *({"[kto]"} if verb != "kto" else {"[rollouts]", "[sft]"})}
