@@ -83,10 +83,10 @@ def _stage(study: Study, seed: int, chain: tuple[str, ...]) -> Job:
 
 def needs(study: Study, job: Job) -> set[str]:
     """The marks of the jobs that must be done before it."""
+    if job.kind == "dataset":
+        return set()
     before = job.chain if job.kind == "held out" else job.chain[:-1]
     stages = {_stage(study, job.seed, before).mark} if before else set()
-    if job.kind == "dataset":
-        return stages
     played = study.held_out.dataset if job.kind == "held out" else study.dataset_of(job.name)
     return stages | ({Job(job.seed, "dataset", played, (), {}).mark} if played else set())
 

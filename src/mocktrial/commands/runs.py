@@ -27,6 +27,7 @@ from mocktrial.mocktools.errors import UsageError
 
 if TYPE_CHECKING:
     from mocktrial.agents.cast import Cast
+    from mocktrial.envs.places import RunPlace
     from mocktrial.envs.report.model import AgentSummary
     from mocktrial.envs.runner import Progress
 
@@ -90,7 +91,6 @@ def run(
     from mocktrial.envs.judging.decide import require_judge
     from mocktrial.envs.judging.scripted import KNOWING
     from mocktrial.envs.places import RunPlace
-    from mocktrial.envs.report import report_runs, write_html
     from mocktrial.envs.runner import Progress
     from mocktrial.synth.sources import AUTOSLURP, open_source, run_name
 
@@ -142,6 +142,15 @@ def run(
             on_progress=tell,
         ),
     )
+    _tell_of(place, stands, chosen.rows_unmapped, as_json)
+    if stands.stopped or stands.owed == stands.total:
+        raise typer.Exit(1)
+
+
+def _tell_of(place: RunPlace, stands: Progress, rows_unmapped: int, as_json: bool) -> None:
+    """Write the run's report, print its figures, and say what is owed."""
+    from mocktrial.envs.report import report_runs, write_html
+
     built = report_runs([place], title=place.name)
     write_html(built, place.folder / "report.html")
     agent_row = built.agents[0]
@@ -149,15 +158,13 @@ def run(
         "episodes": agent_row.episodes,
         "success": agent_row.success.value if agent_row.success else None,
         "no_result": agent_row.no_result,
-        "rows_unmapped": chosen.rows_unmapped,
+        "rows_unmapped": rows_unmapped,
         "run": place.address,
         "report": str(place.folder / "report.html"),
     }
     print_result(result, as_json)
     if stands.owed:
         typer.echo(f"mocktrial: {_without_result(stands, agent_row)}", err=True)
-    if stands.stopped or stands.owed == stands.total:
-        raise typer.Exit(1)
 
 
 def _watched(
