@@ -32,9 +32,12 @@ def figures(task: Task, proof: Proof) -> Counter[str]:
             f"split/{task.split}": 1,
             f"calls/{task.difficulty}": 1,
             f"domain/{task.domain}": 1,
+            f"hidden/{len(task.hidden())}": 1,
             f"cell/{task.family}/{task.difficulty}/{task.split}": 1,
         }
     )
+    if "goal" in task.provenance:  # a task that was made otherwise has none
+        found[f"goal/{task.domain}/{task.provenance['goal']}"] = 1
     found.update({f"played/{kind}": count for kind, count in proof.counts.items()})
     return found
 
@@ -46,6 +49,15 @@ def mutants_of(proof: Proof) -> tuple[int, int]:
     wrong = {kind: count for kind, count in proof.counts.items() if kind not in (*RIGHT, "at-start")}
     passed = sum(failure.partition(":")[0] in wrong and failure.endswith(" passes") for failure in proof.failures)
     return sum(wrong.values()), sum(wrong.values()) - passed
+
+
+def commonest_goal(counts: Mapping[str, int]) -> tuple[str, float, int]:
+    """The goal that most tasks were made of, as DOMAIN/GOAL, its share of the tasks, and how many goals there are."""
+    goals = group(counts, "goal")
+    if not goals:
+        return "", 0.0, 0
+    name = min(goals, key=lambda goal: (-goals[goal], goal))
+    return name, round(goals[name] / counts["tasks"], 4), len(goals)
 
 
 def group(counts: Mapping[str, int], name: str) -> dict[str, int]:

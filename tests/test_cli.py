@@ -59,6 +59,22 @@ def test_synth_and_validate_give_the_same_figures(cli: Run) -> None:
     assert found["mutants_killed"] == found["mutants"] >= 12 * 8
 
 
+def test_a_dataset_that_outgrows_its_wordings_says_so(cli: Run) -> None:
+    few = ("--domains", "clinic", "--max-calls", "1", "--per-world", "24", "--json")
+    code, out, err = cli("synth", "skewed", "--tasks", "120", "--plain", *few)
+    common = json.loads(out)["commonest_goal"]
+    assert (code, common["goal"], common["of"]) == (0, "clinic/book-slot", 3)
+    assert common["share"] > 0.5
+    assert "clinic/book-slot" in err
+    assert "leave out --plain" in err
+    _, out, err = cli("synth", "even", "--tasks", "120", *few)
+    found = json.loads(out)
+    assert found["commonest_goal"]["share"] < 0.4
+    assert sum(found["hidden"].values()) == 120
+    assert found["hidden"]["2"] > 24
+    assert "of one goal" not in err
+
+
 def test_the_guide_names_every_key_and_option(cli: Run) -> None:
     guide = (Path(__file__).parents[1] / "docs" / "synthesis.md").read_text("utf-8")
     made = json.loads(cli("synth", "small", "--tasks", "3", "--domains", "depot", "--json")[1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mocktrial.envs.figures import group
+from mocktrial.envs.figures import commonest_goal, group
 from mocktrial.mocktools.spec import WorldSpec
 from mocktrial.synth.audit.structure import tool_identity, tool_structure, world_structure
 
@@ -47,10 +47,12 @@ class Audit:
         counts = self.counts
         names = {"distinct_tools": "tools", "world_structures": "world", "tool_structures": "tool_structures"}
         found = {key: len(self._seen.get(names[key], ())) if key in names else counts[key] for key in _KEYS}
-        groups = {"families": "family", "splits": "split", "calls": "calls"}
+        groups = {"families": "family", "splits": "split", "calls": "calls", "hidden": "hidden"}
+        goal, share, goals = commonest_goal(counts)
         return {
             **found,
             "tasks_per_second": round(counts["tasks"] / seconds, 1) if seconds > 0 else 0.0,
             **{key: group(counts, name) for key, name in groups.items()},
+            "commonest_goal": {"goal": goal, "share": share, "of": goals},
             **self.more,
         }

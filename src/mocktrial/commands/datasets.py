@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 app = verbs()
 
+_MOST_OF_ONE_GOAL = 0.5  # of a dataset's tasks, before it is said
+
 
 @app.command(epilog="Example: mocktrial synth clinics --tasks 300 --seed 1 --workers 2")
 def synth(
@@ -114,6 +116,14 @@ def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) 
     print_result({"dataset": str(folder), "digest": digest(folder), **figures}, as_json)
     if figures["tasks"] < tasks:
         typer.echo(f"mocktrial: {figures['tasks']} of {tasks} tasks: the budget of tokens is spent", err=True)
+    common = figures["commonest_goal"]
+    if common["of"] > 1 and common["share"] > _MOST_OF_ONE_GOAL:
+        cure = "take more domains, or fewer tasks" if job.style.voices else "leave out --plain, or take more domains"
+        typer.echo(
+            f"mocktrial: {common['share']:.0%} of the tasks are of one goal of {common['of']}, {common['goal']}: "
+            f"the wordings of the others are used up; {cure}",
+            err=True,
+        )
     silent = group(made.counts, "reworded").get(NO_ANSWER)
     if silent:
         typer.echo(f"mocktrial: {silent} tasks keep their planned words: the model did not answer", err=True)
