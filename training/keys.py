@@ -10,7 +10,7 @@ import types
 from collections.abc import Collection, Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from mocktrial.mocktools.spec import Frozen
@@ -20,6 +20,17 @@ class Table(Frozen):
     """One table of a TOML file. The line under a key is its meaning, and is printed."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+def filled(form: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:
+    """What an older release wrote of `form`, with the defaults of keys that have come since.
+
+    So a new key's default must leave all as it was. What cannot be read (a key is gone, say) comes back as it is.
+    """
+    try:
+        return form.model_validate_json(json.dumps(found)).model_dump(mode="json")
+    except ValidationError:
+        return found
 
 
 def listed(table: type[Table], without: Collection[str] = (), name: str = "") -> Iterator[str]:

@@ -16,6 +16,7 @@ from mocktrial.synth.curriculum import State
 from mocktrial.training.checkpoint import TrainerState, find_checkpoint, read_state, save_checkpoint
 from mocktrial.training.config import TrainConfig, dump_config
 from mocktrial.training.journal import Metrics
+from mocktrial.training.keys import filled
 
 Progress: TypeAlias = Callable[[int, int, float], None]  # steps done, steps in all, loss of the step
 Evaluate: TypeAlias = Callable[[int], Mapping[str, float]]  # steps done -> figures of held-out play, "success" for one
@@ -124,9 +125,10 @@ class Session:
 
 
 def _same_run(source: Path, found: TrainerState, begun: TrainerState) -> None:
-    changed = [key for key, value in begun.config.items() if found.config.get(key) != value]
+    before = filled(TrainConfig, found.config)
+    changed = [key for key, value in begun.config.items() if before.get(key) != value]
     if changed:
-        pairs = ", ".join(f"{key} was {found.config.get(key)}, is {begun.config[key]}" for key in changed)
+        pairs = ", ".join(f"{key} was {before.get(key)}, is {begun.config[key]}" for key in changed)
         raise UsageError(f"{source} was trained with another config: {pairs}", hint="choose another name")
     if found.data != begun.data:
         raise UsageError(f"{source} was trained on other data", hint="choose another name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
@@ -252,6 +253,27 @@ def test_a_changed_stage_is_refused_where_it_was_done(done: tuple[Study, Path], 
     changed = small_study(model, **{"train.sft": {"objective": "sft", "learning_rate": 1.0}})
     with pytest.raises(UsageError, match=r"seed 0: train sft was done with other settings \(.*learning_rate"):
         run_study(changed, done[1])
+
+
+def test_a_key_that_has_come_since_does_not_undo_what_is_done(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study, folder = done[0], tmp_path / "older"
+    shutil.copytree(done[1], folder)
+    for job in jobs_of(study):
+        path = folder / job.mark
+        mark = json.loads(path.read_text("utf-8"))
+        older = mark["settings"] if job.kind != "dataset" or job.name != "here" else {}  # whose per_world is given
+        for table in (older, older.get("played", {}), *older.get("stages", ())):
+            for key in ("per_world", "gap", "split", "kto", "weight_decay"):
+                table.pop(key, None)
+        path.write_text(json.dumps(mark), "utf-8")
+    again: list[Job] = []
+    run_study(study, folder, after=lambda job, spent: again.append(job))
+    assert again == []
+    job = next(job for job in jobs_of(study) if job.kind == "train")
+    path = folder / job.mark
+    path.write_text(path.read_text("utf-8").replace('"objective"', '"gone": 1, "objective"'), "utf-8")
+    with pytest.raises(UsageError, match=r"train sft was done with other settings \(gone: 1 -> absent"):
+        run_study(study, folder)
 
 
 def test_a_seed_that_was_left_out_afterwards_is_not_counted_unsaid(done: tuple[Study, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,24 @@ def test_a_kill_between_two_saves_goes_back_to_the_first(fresh: Fresh, rows: lis
         fit(fresh(), rows, config).losses, abs=1e-6
     )
     assert is_stable(folder)
+
+
+def test_a_checkpoint_of_an_older_release_without_a_key_is_gone_on_from(
+    fresh: Fresh, rows: list[Example], tmp_path: Path
+) -> None:
+    config, folder = config_of("sft"), tmp_path / "x"
+    with pytest.raises(Killed):
+        fit(fresh(), rows, config, watch=Watch(folder=folder, progress=stop_after(5)), resume=True)
+    path = folder / "trainer_state.json"
+    state = json.loads(path.read_text("utf-8"))
+    for key in ("weight_decay", "evaluation"):
+        del state["config"][key]
+    path.write_text(json.dumps(state), "utf-8")
+    sizes = json.loads((folder / "STABLE").read_text("utf-8")) | {path.name: path.stat().st_size}
+    (folder / "STABLE").write_text(json.dumps(sizes), "utf-8")
+    with pytest.raises(UsageError, match=r"weight_decay was 0.0, is 0.1"):
+        fit(fresh(), rows, config_of("sft", weight_decay=0.1), watch=Watch(folder=folder), resume=True)
+    assert len(fit(fresh(), rows, config, watch=Watch(folder=folder), resume=True).losses) == config.steps
 
 
 def test_frozen_layers_stay_and_resume_agrees(fresh: Fresh, rows: list[Example], tmp_path: Path) -> None:

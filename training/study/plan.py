@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
-from mocktrial.training.study.config import Playing, Study
+from mocktrial.training.config import TrainConfig
+from mocktrial.training.keys import filled
+from mocktrial.training.study.config import DatasetPlan, Playing, PlayStage, Study
 
 Kind: TypeAlias = Literal["dataset", "play", "train", "held out"]
 
@@ -77,8 +79,19 @@ def _of_seed(study: Study, seed: int) -> Iterator[Job]:
 def _stage(study: Study, seed: int, chain: tuple[str, ...]) -> Job:
     name = chain[-1]
     if name in study.play:
-        return Job(seed, "play", name, chain, {"model": study.model, **study.play[name].model_dump(mode="json")})
-    return Job(seed, "train", name, chain, {"model": study.model, **study.train[name].model_dump(mode="json")})
+        return Job(seed, "play", name, chain, {**study.play[name].model_dump(mode="json"), "model": study.model})
+    return Job(seed, "train", name, chain, {**study.train[name].model_dump(mode="json"), "model": study.model})
+
+
+def settled(kind: Kind, found: dict[str, Any]) -> dict[str, Any]:
+    """A job's settings as an older release left them, with the defaults of the keys that have come since."""
+    if kind == "dataset":
+        return filled(DatasetPlan, found)
+    if kind == "held out":
+        stages = [settled("play" if "agent" in stage else "train", stage) for stage in found.get("stages", ())]
+        return {**found, "played": filled(Playing, found.get("played", {})), "stages": stages}
+    form = PlayStage if kind == "play" else TrainConfig
+    return {**filled(form, {key: value for key, value in found.items() if key != "model"}), "model": found.get("model")}
 
 
 def needs(study: Study, job: Job) -> set[str]:

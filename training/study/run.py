@@ -25,7 +25,7 @@ from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.mocktools.files import broken, read_text
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.study.config import Study
-from mocktrial.training.study.plan import Job, jobs_of, needs
+from mocktrial.training.study.plan import Job, jobs_of, needs, settled
 from mocktrial.training.study.work import Place, Spent
 
 
@@ -104,7 +104,7 @@ def read_mark(folder: Path, job: Job) -> Mark | None:
         mark = Mark.model_validate_json(read_text(path))
     except ValidationError as error:
         raise broken(str(path), error) from error
-    changed = differences(mark.settings, job.settings)
+    changed = differences(settled(job.kind, mark.settings), job.settings)
     if changed:
         raise UsageError(
             f"{job.title} was done with other settings ({shown(changed)})",
