@@ -22,6 +22,7 @@ from mocktrial.training.checkpoint import checkpoint_folder
 from mocktrial.training.config import TrainConfig
 from mocktrial.training.engine import Engine
 from mocktrial.training.learner import LocalLearner
+from mocktrial.training.objectives.presets import RewardName
 from mocktrial.training.online import held_out, options_of, reinforce
 from mocktrial.training.rollouts.collect import Counts, collect
 from mocktrial.training.rollouts.config import RolloutConfig
@@ -43,17 +44,21 @@ class Episodes:
 class LocalCollect:
     """An `online.Collect` of one process; turns of the last epoch are kept where the config reuses them."""
 
-    def __init__(self, loaded: LoadedModel, images: Mapping[str, WorldImage], config: RolloutConfig) -> None:
+    def __init__(
+        self, loaded: LoadedModel, images: Mapping[str, WorldImage], config: RolloutConfig,
+        reward: RewardName = "rubric",
+    ) -> None:  # fmt: skip
         self._policy = LocalPolicy(loaded, max_new_tokens=config.max_new_tokens, temperature=config.temperature)
         self._images = images
-        self._config = config
+        self._config, self._reward = config, reward
         self._drafts = Drafts()
 
     def __call__(self, tasks: Sequence[Task], *, seed: int, wanted: int, version: int) -> Episodes:
         self._policy.weights_changed(version)
         played = asyncio.run(
             collect(
-                tasks, self._images, self._policy, self._config, seed=seed, wanted=wanted, drafts=self._drafts
+                tasks, self._images, self._policy, self._config, seed=seed, wanted=wanted, drafts=self._drafts,
+                reward=self._reward,
             )
         )  # fmt: skip
         return Episodes(played.trajectories, flat(played.counts), played.outcomes)
@@ -79,7 +84,7 @@ def train_online(
     evaluate = evaluation_of(config, loaded)
     return reinforce(
         LocalLearner(engine, config),
-        LocalCollect(loaded, images_of(dataset, tasks), options),
+        LocalCollect(loaded, images_of(dataset, tasks), options, config.rl.reward),
         tasks,
         config,
         watch=replace(watch, folder=folder, tokenizer=loaded.tokenizer, evaluate=evaluate),

@@ -47,3 +47,10 @@ def test_both_come_off_the_reward_that_advantages_see() -> None:
     loss = PolicyLoss(ask_penalty=0.1, finish_penalty=0.2)
     assert rewards_of(rows, loss).tolist() == pytest.approx([1.0, 0.9, 0.8, 0.7])
     assert PRESETS["search_r1"].ask_penalty == PRESETS["search_r1"].finish_penalty == 0.1
+
+
+def test_by_success_a_rubric_that_holds_in_part_earns_nothing() -> None:
+    trace = (TokenTrace(context=(1,), sampled=(2,), logprobs=(-1.0,)),)
+    rows = examples_of([Record(tokens=trace, reward=reward, group="g") for reward in (1.0, 0.75, 0.5, 0.0)])
+    assert rewards_of(rows, PolicyLoss()).tolist() == [1.0, 0.75, 0.5, 0.0]
+    assert rewards_of(rows, PolicyLoss(reward="success")).tolist() == [1.0, 0.0, 0.0, 0.0]

@@ -26,6 +26,7 @@ from mocktrial.training.adapters import add_adapters
 from mocktrial.training.cluster.farm import Farm
 from mocktrial.training.cluster.weight_files import take_up, wait_for
 from mocktrial.training.config import TrainConfig
+from mocktrial.training.objectives.presets import RewardName
 from mocktrial.training.play import Episodes, flat
 from mocktrial.training.rollouts.collect import Rollouts, collect, is_equal, outcomes_of
 from mocktrial.training.rollouts.config import RolloutConfig
@@ -91,11 +92,13 @@ class RemoteCollect:
     """
 
     def __init__(
-        self, farm: Farm[Round, Rollouts], worlds: str, options: RolloutConfig, publish: Callable[[int], object]
-    ) -> None:
+        self, farm: Farm[Round, Rollouts], worlds: str, options: RolloutConfig, publish: Callable[[int], object],
+        reward: RewardName = "rubric",
+    ) -> None:  # fmt: skip
         if options.reuse != "none":
             raise UsageError("turns are not reused between workers", hint='rollouts.reuse = "none"')
         self._farm, self._worlds, self._options, self._publish = farm, worlds, options, publish
+        self._reward = reward
 
     def __call__(self, tasks: Sequence[Task], *, seed: int, wanted: int, version: int) -> Episodes:
         """As `rollouts.collect`, but that spares are played when all groups are known."""
@@ -107,7 +110,7 @@ class RemoteCollect:
         while owed:
             groups = self._play([tasks[place] for place in owed], seed, version, counts)
             played.update(zip(owed, groups, strict=True))
-            equal = [place for place in kept if is_equal(played[place])][: len(spares)]
+            equal = [place for place in kept if is_equal(played[place], self._reward)][: len(spares)]
             owed, spares = spares[: len(equal)], spares[len(equal) :]
             kept = sorted([place for place in kept if place not in equal] + owed)
         trajectories = tuple(one for place in kept for one in played[place])

@@ -78,7 +78,7 @@ def train_on_ray(
             try:
                 with _learner(ray, crew, config) as learner, watching(config, resume=going_on) as watch:
                     publish = _Publisher(learner, weights, known=None if again else 0)
-                    collect = RemoteCollect(farm, _TRAIN, options, publish)
+                    collect = RemoteCollect(farm, _TRAIN, options, publish, config.rl.reward)
                     if held:
                         greedy = RemoteCollect(farm, _HELD_OUT, held[2], publish)
                         watch = replace(watch, evaluate=held_out(greedy, held[1], config.seed))

@@ -20,6 +20,8 @@ from mocktrial.training.objectives.policy import policy_loss, policy_normaliser,
 from mocktrial.training.objectives.presets import PolicyLoss
 from mocktrial.training.objectives.real import real_loss, real_normaliser, real_scores, real_slopes, telling
 
+_SUCCESS = 1.0  # the reward of an episode that succeeds (`envs.grading`)
+
 
 class Rl:
     """A composed policy-gradient loss."""
@@ -103,8 +105,9 @@ def rewards_of(examples: Sequence[Example], loss: PolicyLoss) -> Tensor:
     """What advantages and labels are made of, (B,): penalties taken off, groups of equal successes told apart."""
     need(examples, "reward", lambda row: row.reward is not None)
     need(examples, "tokens with logprobs", lambda row: row.behaviour is not None)
+    earned = tensor([row.reward or 0.0 for row in examples])
     rewards = penalised(
-        tensor([row.reward or 0.0 for row in examples]),
+        (earned >= _SUCCESS).to(earned) if loss.reward == "success" else earned,
         torch.tensor([row.never_asked for row in examples]),
         torch.tensor([row.never_finished for row in examples]),
         loss.ask_penalty,

@@ -20,9 +20,14 @@ PresetName: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+RewardName: TypeAlias = Literal["rubric", "success"]
+
+
 class PolicyLoss(Table):
     """An RL loss: advantage x ratio level x gate x aggregation, and what may be added to it; or REAL."""
 
+    reward: RewardName = "rubric"
+    """What an episode earns: its rubric's reward, or 1 where it succeeds and 0 where not."""
     loss: Literal["composed", "real"] = "composed"
     """With "real", rewards are labels and the four parts that follow are not used."""
     advantage: Literal["reinforce", "rloo", "grpo", "dr_grpo"] = "grpo"

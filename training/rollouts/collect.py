@@ -31,6 +31,7 @@ from mocktrial.envs.task import Task
 from mocktrial.envs.trajectory import Trajectory
 from mocktrial.envs.users.base import User
 from mocktrial.mocktools.image import WorldImage
+from mocktrial.training.objectives.presets import RewardName
 from mocktrial.training.records import drift_of
 from mocktrial.training.rollouts.config import RolloutConfig
 from mocktrial.training.rollouts.drafts import Drafts
@@ -64,13 +65,14 @@ class Rollouts:
 
 async def collect(
     tasks: Sequence[Task], images: Mapping[str, WorldImage], policy: LocalPolicy, config: RolloutConfig, *,
-    seed: int, wanted: int | None = None, drafts: Drafts | None = None,
+    seed: int, wanted: int | None = None, drafts: Drafts | None = None, reward: RewardName = "rubric",
     user: User | None = None, judge: Judge | None = None,
 ) -> Rollouts:  # fmt: skip
     """Play a group of each of the first `wanted` tasks (None: of all); the tasks after them are spares.
 
     images: by `Task.world`. seed: of this step. drafts: read and renewed where `config.reuse` is not "none".
-    Raises `UsageError` where a task needs a judge and there is none, or turns cannot be reused.
+    reward: by which a group is equal. Raises `UsageError` where a task needs a judge and there is none, or turns cannot
+    be reused.
     """
     require_judge(tasks, judge)
     playing = _Playing(images, policy, config, seed, Drafts() if drafts is None else drafts, user, judge)
@@ -81,7 +83,7 @@ async def collect(
     async def fill(place: int) -> int:
         """Play the group at `place`, or as long as rewards are equal a spare in its stead; the place of the last."""
         played[place] = await playing.group(tasks[place])
-        return await fill(spares.popleft()) if spares and is_equal(played[place]) else place
+        return await fill(spares.popleft()) if spares and is_equal(played[place], reward) else place
 
     kept = sorted(await asyncio.gather(*(fill(place) for place in range(count))))
     everything = [one for place in sorted(played) for one in played[place]]
@@ -94,9 +96,10 @@ def outcomes_of(trajectories: Iterable[Trajectory]) -> tuple[tuple[str, bool], .
     return tuple((one.task_hash, one.grade.success) for one in trajectories if one.grade)
 
 
-def is_equal(group: Sequence[Trajectory]) -> bool:
+def is_equal(group: Sequence[Trajectory], reward: RewardName = "rubric") -> bool:
     """Whether the scored episodes of a task leave nothing to compare."""
-    rewards = [one.grade.reward for one in group if one.outcome == "scored" and one.grade]
+    grades = [one.grade for one in group if one.outcome == "scored" and one.grade]
+    rewards = [float(grade.success) if reward == "success" else grade.reward for grade in grades]
     return not rewards or max(rewards) - min(rewards) <= EQUAL
 
 
