@@ -108,7 +108,9 @@ def test_a_group_that_teaches_nothing_is_replaced(
     monkeypatch: pytest.MonkeyPatch, spare: int, kept: list[str], replaced: int
 ) -> None:
     teaches = {"desk-2", "desk-4"} if spare > 1 else {"desk-1", "desk-2"} if spare else set()
-    monkeypatch.setattr("mocktrial.training.rollouts.collect.is_equal", lambda group, reward: group[0].task_id not in teaches)
+    monkeypatch.setattr(
+        "mocktrial.training.rollouts.collect.is_equal", lambda group, reward: group[0].task_id not in teaches
+    )
     config = CONFIG.model_copy(update={"group": 1, "turns": 1, "spare": spare})
     rollouts = _collect(config, tasks=6, wanted=2)
     assert [one.task_id for one in rollouts.trajectories] == kept

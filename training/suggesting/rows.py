@@ -53,6 +53,12 @@ class Row(Generic[F]):
     weight: float = 1.0
 
 
+def parted(log: Sequence[F], held_out: float) -> tuple[Sequence[F], Sequence[F]]:
+    """A log's earlier part, to learn from, and its last share of `held_out`, in time."""
+    cut = len(log) - round(len(log) * held_out)
+    return log[:cut], log[cut:]
+
+
 def rows_of(log: Sequence[F], unit: Unit = "shared") -> list[Row[F]]:
     """Unweighted rows of a log in time.
 

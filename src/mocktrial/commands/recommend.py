@@ -15,6 +15,9 @@ from mocktrial.envs.console import progress
 from mocktrial.mocktools.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mocktrial.synth.clicks.files import LoggedSet
     from mocktrial.synth.clicks.settings import Settings
     from mocktrial.training.suggesting.ablation import Ablation
     from mocktrial.training.suggesting.arms import Arms
@@ -34,6 +37,8 @@ BaseUrl = Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")]
 UnitOption = Annotated[
     str, typer.Option(help="One sample: a suggestion, one with a shared label of its set, or the set.")
 ]
+HeldOut = Annotated[float, typer.Option(min=0, max=1, help="The last share of a log's sets: ranked, not learned from.")]
+_RATES = ("auc", "reciprocal_rank", "first")  # intervals that are no differences
 PAPER_CTR, PAPER_QUARTILE = 0.31, 0.07
 
 
@@ -152,20 +157,68 @@ def ablation_command(
         _print_ablation(found)
 
 
+@recommend.command("rank", epilog="Example: mocktrial recommend rank clicks/spring smollm2 --sets 100")
+def rank(
+    log: Annotated[Path, typer.Argument(help="Folder of a log.")],
+    models: Annotated[list[str] | None, typer.Argument(help="smollm2, a checkpoint's folder, a hub id.")] = None,
+    held_out: HeldOut = 0.25,
+    reference: Annotated[str, typer.Option(help="Scores are log-ratios to this model: KTO's implicit reward.")] = "",
+    sets: Annotated[int, typer.Option(min=1, help="So many sets at most, the first of that part.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """How models order what people were shown: AUC, MRR and first place of the clicks in a log's last part.
+
+    Intervals are over users; the difference is to the order as shown.
+    """
+    from mocktrial.synth.clicks.files import read_sets
+    from mocktrial.training.suggesting import ranking as order
+    from mocktrial.training.suggesting.rows import parted
+
+    before, after = parted(list(read_sets(log)), held_out)
+    chosen = order.decided(after)[:sets]
+    if not chosen:
+        raise UsageError(
+            f"no set in the last {held_out:.0%} of {log} has a click and a suggestion without one",
+            hint="a longer log, or a larger --held-out",
+        )
+    shown = list(order.as_shown(chosen))
+    found = {
+        order.AS_SHOWN: order.ranking(chosen, shown),
+        order.MOST_USED: order.ranking(chosen, order.most_used(chosen, before), shown),
+    }
+    named = [*(models or ()), *([reference] if reference else ())]
+    known = {name: _scored(name, chosen) for name in dict.fromkeys(named)}
+    for name in models or ():
+        scores = order.log_ratios(known[name], known[reference]) if reference else known[name]
+        found[name] = order.ranking(chosen, scores, shown)
+    _print_rows({name: one.model_dump() for name, one in found.items()}, as_json)
+
+
+def _scored(name: str, sets: Sequence[LoggedSet]) -> list[list[float]]:
+    from mocktrial.agents.local.weights import load
+    from mocktrial.training.suggesting.ranking import by_model
+
+    loaded = load(name, dtype="float32")
+    with progress(f"sets read by {name}", len(sets)) as advance:
+        return list(by_model(loaded, sets, lambda done: advance(done, "")))
+
+
 @recommend.command("rows", epilog="Example: mocktrial recommend rows clicks/spring full.jsonl --method full")
 def rows(
     log: Annotated[Path, typer.Argument(help="Folder of a log.")],
     path: Annotated[Path, typer.Argument(help="JSONL to write; `mocktrial train kto` reads it.")],
     method: Annotated[str, typer.Option(help="sft, kto, kto+user, kto+static, kto+both or full.")] = "full",
     unit: UnitOption = "shared",
+    held_out: HeldOut = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """A log's sets as weighted rows for a language model."""
     from mocktrial.synth.clicks.files import read_sets
     from mocktrial.training.calibration import effective_size
     from mocktrial.training.suggesting.records import records_of_log, write_records
+    from mocktrial.training.suggesting.rows import parted
 
-    records = records_of_log(list(read_sets(log)), method, _unit(unit))
+    records = records_of_log(parted(list(read_sets(log)), held_out)[0], method, _unit(unit))
     count = write_records(path, records)
     worth = effective_size([record.weight for record in records])
     clicked = sum(record.label is not False for record in records)
@@ -212,7 +265,8 @@ def _print_rows(found: dict[str, dict[str, Any]], as_json: bool) -> None:
         return
     table = Table("", *found, box=None)
     for key in next(iter(found.values())):
-        table.add_row(key.replace("_", " "), *(_short(one[key]) for one in found.values()))
+        sign = "" if key in _RATES else "+"
+        table.add_row(key.replace("_", " "), *(_short(one[key], sign) for one in found.values()))
     console.print(table)
 
 
@@ -234,17 +288,18 @@ def _print_ablation(found: Ablation) -> None:
     )
 
 
-def _percent(interval: dict[str, Any]) -> str:
+def _percent(interval: dict[str, Any], sign: str = "+") -> str:
     if interval["low"] is None:
-        return f"{100 * interval['value']:+.2f}"
-    return f"{100 * interval['value']:+.2f} [{100 * interval['low']:+.2f}, {100 * interval['high']:+.2f}]"
+        return f"{100 * interval['value']:{sign}.2f}"
+    value, low, high = (f"{100 * interval[key]:{sign}.2f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, sign: str = "+") -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return _percent(value) + " %"
+        return _percent(value, sign) + " %"
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return f"{value:.4f}" if isinstance(value, float) else str(value)
