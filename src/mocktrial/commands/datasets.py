@@ -120,8 +120,8 @@ def _produce(job: Job, tasks: int, folder: Path, as_json: bool, **options: Any) 
     if common["of"] > 1 and common["share"] > _MOST_OF_ONE_GOAL:
         cure = "take more domains, or fewer tasks" if job.style.voices else "leave out --plain, or take more domains"
         typer.echo(
-            f"mocktrial: {common['share']:.0%} of the tasks are of one goal of {common['of']}, {common['goal']}: "
-            f"the wordings of the others are used up; {cure}",
+            f"mocktrial: {common['share']:.0%} of the tasks are of one goal of {common['of']}, {common['goal']}; "
+            f"{folder / 'README.md'} says why drafts were dropped; {cure}",
             err=True,
         )
     silent = group(made.counts, "reworded").get(NO_ANSWER)
