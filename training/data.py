@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mocktrial.envs.chat import TokenTrace
 from mocktrial.mocktools.errors import SpecError
@@ -33,6 +33,7 @@ class Example:
     token_weights: how much each token counts in a loss, where mask is True; None: 1 each.
     starts: places in `ids` where a row begins; each attends to its own tokens only.
     never_asked, never_finished: what Search-R1++'s penalties are for (`objectives.advantages.penalised`).
+    needless: questions that were; `PolicyLoss.needless_penalty` is for each.
     """
 
     group: str
@@ -46,6 +47,7 @@ class Example:
     starts: tuple[int, ...] = (0,)
     never_asked: bool = False
     never_finished: bool = False
+    needless: int = field(default=0, repr=False)  # a checkpoint's digest of its data is of reprs, older ones' too
 
     def __post_init__(self) -> None:
         for what in ("mask", "behaviour", "token_weights"):

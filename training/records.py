@@ -35,6 +35,7 @@ class Record(Frozen):
     reward: float | None = None  # RL
     never_asked: bool = False  # a needed fact was hidden and the agent asked nobody; RL's penalties
     never_finished: bool = False  # a limit ended the episode, not the agent or the user
+    needless: int = 0  # questions for what was public, told already or known to nobody; RL's penalty
     group: str = ""  # the task; empty = the line's own number
     episode: str = ""  # the same for all rows of an episode, which counts once; empty = the record is a whole one
 
@@ -78,6 +79,7 @@ def records_of(trajectories: Iterable[Trajectory], objective: Verb) -> list[Reco
             "label": grade.success if objective in ("kto", "dpo") else None,
             "reward": grade.reward if objective == "rl" else None,
             "never_asked": bool(grade.asking.hidden) and not any(event.kind in _ASKED for event in trajectory.events),
+            "needless": grade.asking.over_ask,
             "never_finished": trajectory.end in ("turn_limit", "call_limit", "time_limit", "context_limit"),
             "group": trajectory.task_hash,
             "episode": f"{trajectory.task_hash}/{trajectory.agent}/{trajectory.trial}",

@@ -98,4 +98,5 @@ def _example(rows: Sequence[Record], renderer: Renderer | None, where: str) -> E
     return replace(
         made, weight=first.weight, desirable=first.label, reward=first.reward,
         never_asked=first.never_asked, never_finished=first.never_finished,
+        needless=first.needless,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from mocktrial.training.losses.rl import rewards_of
 from mocktrial.training.objectives.presets import PRESETS, PolicyLoss
 from mocktrial.training.records import Record, records_of
 from mocktrial.training.run import examples_of
+from mocktrial.training.trainer import digest_of
 
 
 async def record_of(agent: Agent, end: str = "") -> Record:
@@ -54,3 +55,21 @@ def test_by_success_a_rubric_that_holds_in_part_earns_nothing() -> None:
     rows = examples_of([Record(tokens=trace, reward=reward, group="g") for reward in (1.0, 0.75, 0.5, 0.0)])
     assert rewards_of(rows, PolicyLoss()).tolist() == [1.0, 0.75, 0.5, 0.0]
     assert rewards_of(rows, PolicyLoss(reward="success")).tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("agent", "needless"), [(Expert(), False), (Interrogator(), True)], ids=["expert", "all"])
+async def test_needless_questions_are_counted(agent: Agent, needless: bool) -> None:
+    assert ((await record_of(agent)).needless > 0) == needless
+
+
+def test_each_needless_question_comes_off_and_tells_equal_successes_apart() -> None:
+    trace = (TokenTrace(context=(1,), sampled=(2,), logprobs=(-1.0,)),)
+    rows = examples_of([Record(tokens=trace, reward=1.0, group="g", needless=count) for count in (0, 1, 3)])
+    assert rewards_of(rows, PolicyLoss()).tolist() == [1.0, 1.0, 1.0]
+    assert rewards_of(rows, PolicyLoss(needless_penalty=0.1)).tolist() == pytest.approx([1.0, 0.9, 0.7])
+
+
+def test_a_checkpoint_from_before_needless_questions_were_counted_is_of_the_same_data() -> None:
+    trace = (TokenTrace(context=(1,), sampled=(2,), logprobs=(-1.0,)),)
+    counted, uncounted = examples_of([Record(tokens=trace, group="g", needless=count) for count in (2, 0)])
+    assert digest_of([counted]) == digest_of([uncounted])

@@ -113,6 +113,7 @@ def rewards_of(examples: Sequence[Example], loss: PolicyLoss) -> Tensor:
         loss.ask_penalty,
         loss.finish_penalty,
     )
+    rewards = rewards - loss.needless_penalty * tensor([row.needless for row in examples])
     if loss.shaping == 0.0:
         return rewards
     lengths = tensor([row.mass for row in examples])

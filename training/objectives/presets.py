@@ -74,6 +74,8 @@ class PolicyLoss(Table):
     """Off the reward where a needed fact was hidden and nobody was asked."""
     finish_penalty: float = Field(0.0, ge=0)
     """Off the reward where the agent never finished."""
+    needless_penalty: float = Field(0.0, ge=0)
+    """Off the reward for each question that was needless."""
     shaping: float = Field(0.0, ge=0)
     """Equal rewards above 0 in a group: off by so much for its longest rollout."""
 
