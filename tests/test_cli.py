@@ -32,8 +32,9 @@ def test_generate_validate_run_report(cli: Run, tmp_path: Path) -> None:
     assert (code, result["episodes"], result["success"], result["no_result"]) == (0, 12, 1.0, 0)
     assert (tmp_path / result["report"]).stat().st_size > 1000
     assert json.loads(cli("run", "datasets/small", "--agent", "null", "--json")[1])["success"] == 0.0
-    code, out, _ = cli("report", "runs/small-expert", "runs/small-null")
+    code, out, _ = cli("report", "runs/small-expert", "runs/small-null", "--by", "difficulty")
     assert code == 0
+    assert "success by difficulty" in out
     assert "expert" in out
     assert "null" in out
 
@@ -165,6 +166,7 @@ def test_a_changed_config_is_refused(cli: Run) -> None:
         (["synth"], "no name.*--out"),
         (["synth", "x", "--teacher", "nobody"], "'nobody'.*procedural"),
         (["report"], "mocktrial report --dataset"),
+        (["report", "--dataset", "datasets/small", "--by", "domain"], "--by does nothing here"),
         (["report", "--dataset", "nowhere"], "nowhere.*mocktrial synth"),
         (["validate", "nowhere"], "nowhere.*mocktrial synth"),
         (["report", "nowhere"], "nowhere.*mocktrial run"),

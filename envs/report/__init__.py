@@ -11,7 +11,7 @@ from mocktrial.envs.report.dataset import Bars, DatasetReport, Measure, print_da
 from mocktrial.envs.report.model import AgentSummary, Comparison, Group, Page, Report
 from mocktrial.envs.report.page import write_html
 from mocktrial.envs.report.runs import read_run, report_runs
-from mocktrial.envs.report.table import percent, print_report
+from mocktrial.envs.report.table import percent, print_groups, print_report
 
 __all__ = [
     "AgentSummary",
@@ -28,6 +28,7 @@ __all__ = [
     "percent",
     "print_comparison",
     "print_dataset",
+    "print_groups",
     "print_report",
     "read_run",
     "report_runs",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mocktrial.envs.console import counted
-from mocktrial.envs.report.model import AgentSummary, Report, UserCard
+from mocktrial.envs.report.model import AgentSummary, Dimension, Group, Report, UserCard
 from mocktrial.envs.statistics import EXACT, Estimate, VarianceSplit
 
 
@@ -50,6 +50,20 @@ def _print_agent(agent: AgentSummary, console: Console) -> None:
         console.print(Text(f"  {blame.who}: {kinds}; for example {blame.examples[0]}", style="dim"), soft_wrap=True)
     for reason, count in agent.failures[:3]:
         console.print(Text(f"{agent.label}: {count} x no result: {reason}", style="yellow"))
+
+
+def print_groups(groups: Iterable[Group], by: Dimension, console: Console) -> None:
+    """Success by domain, family or difficulty, a line for each and each agent; says so where all tasks are of one."""
+    shown = [group for group in groups if group.by == by]
+    if not shown:
+        console.print(Text(f"all tasks are of one {by}", style="dim"))
+        return
+    table = Table(by, "agent", title=f"success by {by}", title_justify="left", box=None)
+    for name in ("tasks", "success [95%]"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in shown:
+        table.add_row(Text(group.name), Text(group.label), str(group.success.tasks), percent(group.success))
+    console.print(table)
 
 
 def print_users(users: Iterable[UserCard], console: Console) -> None:

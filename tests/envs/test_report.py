@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from mocktrial.envs.chat import Usage
-from mocktrial.envs.report import Report, build_report, print_report, write_html
+from mocktrial.envs.report import Report, build_report, print_groups, print_report, write_html
 from mocktrial.envs.report.model import UserCard
 from mocktrial.envs.statistics import EXACT
 from mocktrial.envs.store import Ledger
@@ -244,6 +244,13 @@ def test_groups_split_the_tasks(fill: Fill) -> None:
     }
     assert [g.name for g in groups if g.by == "difficulty"] == ["1", "2", "3", "4"]
     assert not [g for g in groups if g.by == "family"]  # all tasks are of one
+    out = io.StringIO()
+    for by in ("domain", "family"):
+        print_groups(groups, by, Console(file=out, width=140))
+    clinic, parcels, family = out.getvalue().splitlines()[-3:]
+    assert clinic.split()[::3] == ["clinic", "100.0%"], clinic
+    assert parcels.split()[::3] == ["parcels", "0.0%"], parcels
+    assert family == "all tasks are of one family"
 
 
 def test_runs_are_compared_by_task_and_told_apart(fill: Fill) -> None:

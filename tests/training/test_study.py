@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import tomlkit
+from rich.console import Console
 from tests.support.command import Run, runner
 from tests.support.studies import given, save_tiny, small_study
 from tests.support.tiny import one_thread  # noqa: F401
@@ -27,6 +29,7 @@ from mocktrial.training.study.config import Study, load_study
 from mocktrial.training.study.plan import Job, Size, jobs_of, last_play, last_weights, needs, size_of
 from mocktrial.training.study.result import result_of
 from mocktrial.training.study.run import run_study
+from mocktrial.training.study.show import print_result as print_outcome
 from mocktrial.training.study.work import Place, Spent, chosen
 
 ONLINE = {
@@ -146,6 +149,21 @@ def test_success_is_told_by_seed_and_paired_over_tasks_and_seeds(
     assert difference.over_tasks["under-ask"].value == -0.5
     assert difference.success_over_seeds
     assert difference.success_over_seeds.value == 0.5
+
+
+def test_success_is_told_by_domain_where_the_held_out_tasks_are_of_several(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Place, "_policy", lambda self, seed, chain, name, *_: Known(name, Expert()))
+    there = {"domains": ["clinic", "depot"], "tasks": 6, "per_world": 3, "max_calls": 1, "voices": False, "draw": 1}
+    changes = {"arms": {"base": []}, "compare": [], "seeds": [0], "held_out.turns": 8}
+    study = small_study(**changes, **{"datasets.there": there})
+    run_study(study, tmp_path)
+    text = io.StringIO()
+    print_outcome(result_of(study, tmp_path), Console(file=text, width=120))
+    lines = [line.split() for line in text.getvalue().splitlines()]
+    by_domain = {line[0]: line[1:4] for line in lines if line and line[0] in {"clinic", "depot"}}
+    assert by_domain == {"clinic": ["base", "3", "100.0%"], "depot": ["base", "3", "100.0%"]}
 
 
 def test_a_killed_study_does_no_job_twice_and_ends_the_same(done: tuple[Study, Path], tmp_path: Path) -> None:

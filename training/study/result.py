@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mocktrial.envs.dataset import load_dataset
-from mocktrial.envs.report import AgentSummary, Report, compare_runs, read_run, report_runs
+from mocktrial.envs.report import AgentSummary, Group, Report, compare_runs, read_run, report_runs
 from mocktrial.envs.report.figures import ratios, scored_by_task, success
 from mocktrial.envs.statistics import Estimate, paired_difference
 from mocktrial.envs.statistics.estimates import mean_of
@@ -58,6 +58,7 @@ class StudyResult(Frozen):
     differences: tuple[Difference, ...]
     costs: tuple[Cost, ...]
     machines: tuple[str, ...]
+    groups: tuple[Group, ...] = ()  # success by what the held-out tasks differ in
 
 
 def result_of(study: Study, folder: Path) -> StudyResult:
@@ -76,6 +77,7 @@ def result_of(study: Study, folder: Path) -> StudyResult:
             if first in arms and second in arms
         ),
         costs=tuple(_costs(marks)), machines=tuple(sorted({mark.machine for _, mark in marks})),
+        groups=report.groups if report else (),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mocktrial.envs.report import percent
+from mocktrial.envs.report import percent, print_groups
 from mocktrial.envs.report.table import signed
 from mocktrial.envs.statistics import Estimate
 from mocktrial.training.study.config import Study
@@ -47,8 +47,10 @@ def print_plan(study: Study, console: Console) -> None:
 
 
 def print_result(found: StudyResult, console: Console) -> None:
-    """Arms, then differences, then cost."""
+    """Arms, by domain where the held-out tasks are of several, then differences, then cost."""
     print_arms(found, console)
+    if any(group.by == "domain" for group in found.groups):
+        print_groups(found.groups, "domain", console)
     if found.differences:
         console.print(_differences(found))
     console.print(_costs(found))

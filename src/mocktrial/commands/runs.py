@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -216,6 +216,9 @@ def report(
     runs: Annotated[list[str] | None, typer.Argument(help=NAMES_A_RUN)] = None,
     dataset: Annotated[Path | None, typer.Option(help="Instead: how varied this dataset is.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="A dataset to set beside it.")] = None,
+    by: Annotated[
+        Literal["domain", "family", "difficulty"] | None, typer.Option(help="Success on each kind of task, too.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one offline HTML file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -223,15 +226,18 @@ def report(
     if bool(runs) == bool(dataset) or (baseline and not dataset):
         raise UsageError("name folders of runs, or one dataset", hint="mocktrial report --dataset DIR [--baseline DIR]")
     if dataset:
+        refuse_idle("--by", by, not dataset, "runs")
         _report_dataset([dataset, *([baseline] if baseline else [])], html, as_json)
         return
-    from mocktrial.envs.report import print_report, report_runs, write_html
+    from mocktrial.envs.report import print_groups, print_report, report_runs, write_html
 
     built = report_runs(runs or [])
     if as_json:
         typer.echo(built.model_dump_json())
     else:
         print_report(built, console)
+        if by:
+            print_groups(built.groups, by, console)
     if html:
         write_html(built, html)
         typer.echo(f"wrote {html}", err=True)
