@@ -76,8 +76,7 @@ def rows() -> list[Example]:
     return some_rows()
 
 
-@pytest.fixture
-def one_prompt(rows: list[Example]) -> list[Example]:
+def after_one_prompt(rows: list[Example]) -> list[Example]:
     """The rows after one and the same prompt, of weight 1; each group has both labels and three rewards."""
     start = rows[0].prompt
     none = (False,) * len(start)
@@ -91,3 +90,9 @@ def one_prompt(rows: list[Example]) -> list[Example]:
         )
         for row in rows
     ]
+
+
+@pytest.fixture
+def one_prompt(rows: list[Example]) -> list[Example]:
+    """`after_one_prompt`."""
+    return after_one_prompt(rows)
