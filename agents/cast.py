@@ -29,6 +29,8 @@ class Cast:
     agent: str
     base_url: str | None = None  # of the agent's model
     temperature: float = 0.0
+    max_new_tokens: int = 96  # of a turn, from a local model
+    device: str = "auto"  # of the agent's local model
     tool_retrieval: int = 0  # tools that a message brings into the agent's sight; 0: all are in sight
     gateway: bool = False  # record each call to the agent's endpoint
     concurrency: int = 16  # of the gateway
@@ -66,7 +68,7 @@ def staged(cast: Cast, images: Mapping[str, WorldImage]) -> Iterator[Stage]:
         tracing = opened.enter_context(tracing_from_environment())
         agent = make_agent(
             cast.agent, base_url=address, temperature=cast.temperature, prices=cast.prices, timeout=timeout,
-            tool_retrieval=cast.tool_retrieval, tracing=tracing,
+            tool_retrieval=cast.tool_retrieval, tracing=tracing, max_new_tokens=cast.max_new_tokens, device=cast.device,
         )  # fmt: skip
         user = make_user(cast.user, base_url=cast.user_url or cast.base_url, prices=cast.prices)
         judge = (

@@ -45,22 +45,23 @@ class _Options:
     max_new_tokens: int
     prices: Mapping[str, Price]
     timeout: float
+    device: str = "auto"
 
 
 def make_agent(
     spec: str, *, base_url: str | None = None, temperature: float = 0.0, max_new_tokens: int = 96,
     prices: Mapping[str, Price] | None = None, timeout: float = 120.0, tool_retrieval: int = 0,
-    tracing: Tracing | None = None,
+    tracing: Tracing | None = None, device: str = "auto",
 ) -> Agent:  # fmt: skip
     """The agent that `spec` names. prices: of tokens, by model. timeout: seconds for one try at an endpoint.
 
     tool_retrieval: how many tools a message of the user brings into the model's sight; 0: all are in sight.
-    tracing: leaves spans of what the agent asks its model.
+    tracing: leaves spans of what the agent asks its model. device, max_new_tokens (of a turn): of a local model.
     """
     kind, _, rest = spec.partition(":")
     if tool_retrieval and (spec in AGENTS or kind == "line"):
         raise UsageError(f"{spec} has no model that could be shown fewer tools", hint="leave out --tool-retrieval")
-    options = _Options(base_url, temperature, max_new_tokens, prices or {}, timeout)
+    options = _Options(base_url, temperature, max_new_tokens, prices or {}, timeout, device)
     if kind == "line" and rest:
         return _line_agent(rest, options)
     if spec in AGENTS:
@@ -91,7 +92,7 @@ def _maker(kind: str) -> Callable[[ChatModel], Agent]:
 def _line_agent(path: str, options: _Options) -> Agent:
     from mocktrial.agents.local.weights import load
 
-    loaded = load(path)
+    loaded = load(path, device=options.device)
     from mocktrial.agents.local.policy import LocalPolicy
     from mocktrial.agents.slurp_local.agent import LineAgent
     from mocktrial.agents.slurp_local.render import LineRenderer
@@ -122,9 +123,9 @@ def _model(name: str, spec: str, options: _Options) -> ChatModel:
             temperature=options.temperature,
         )  # fmt: skip
     if kind == "local":
-        from mocktrial.agents.local.weights import load
+        from mocktrial.agents.local.weights import SMOLLM2, load
 
-        loaded = load(rest) if rest else load()
+        loaded = load(rest or SMOLLM2, device=options.device)
         from mocktrial.agents.local.policy import LocalPolicy  # imports torch, whose absence `load` explains
 
         return LocalPolicy(loaded, temperature=options.temperature, max_new_tokens=options.max_new_tokens)

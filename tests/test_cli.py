@@ -154,6 +154,8 @@ def test_a_changed_config_is_refused(cli: Run) -> None:
         (["run", "datasets/small", "--agent", "exprt"], "unknown agent 'exprt'.*expert"),
         (["run", "datasets/small", "--agent", "openai:"], "unknown agent|no name"),
         (["run", "datasets/small", "--agent", "openai:gpt"], "OPENAI_API_KEY"),
+        (["run", "datasets/small", "--agent", "expert", "--device", "cpu"], "--device does nothing here"),
+        (["run", "datasets/small", "--agent", "null", "--max-new-tokens", "9"], "--max-new-tokens does nothing here"),
         (["run", "datasets/small", "--agent", "local:nowhere/at/all"], "nowhere/at/all"),  # never a hub's id
         (["run", "datasets/small", "--agent", "expert", "--split", "dev"], "'dev'.*it has: (test, )?train"),
         (["run", "datasets/small", "--agent", "expert", "--name", "../up"], r"\.\./up.*not a name"),

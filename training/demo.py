@@ -77,7 +77,7 @@ def run_demo(out: Path, *, quick: bool = False, seed: int = 0) -> bool:
     test = test[: scale.held_out]
     for agent in (Expert(), *ADVERSARIES):
         stage.play(agent, dataset.tasks)
-    loaded = load()
+    loaded = load(device="cpu")  # two cores are enough, and the same figures everywhere
     stage.evaluate(loaded, BEFORE, test)
     lessons = stage.trajectories("expert", train[: scale.expert])
     losses = stage.learn(loaded, lessons, _config("sft", scale, folder, seed))

@@ -48,7 +48,9 @@ class LocalCollect:
         self, loaded: LoadedModel, images: Mapping[str, WorldImage], config: RolloutConfig,
         reward: RewardName = "rubric",
     ) -> None:  # fmt: skip
-        self._policy = LocalPolicy(loaded, max_new_tokens=config.max_new_tokens, temperature=config.temperature)
+        self._policy = LocalPolicy(
+            loaded, max_new_tokens=config.max_new_tokens, temperature=config.temperature, paged=config.reuse == "none"
+        )
         self._images = images
         self._config, self._reward = config, reward
         self._drafts = Drafts()

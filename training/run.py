@@ -62,7 +62,7 @@ def train(
 
 def load_policy(config: TrainConfig, *, threads: int | None = None) -> LoadedModel:
     """The model that a config names, on the device that it names, in fp32."""
-    return load(config.model, dtype="float32", threads=threads, device=device_of(config))
+    return load(config.model, dtype="float32", threads=threads, device=config.device)
 
 
 def device_of(config: TrainConfig) -> str:

@@ -64,11 +64,11 @@ class PagedSampler:
     def _running(self, request: Request) -> ContinuousBatchingManager:
         """The manager, at work. It is made again where another temperature is asked for."""
         if request.draft is not None or request.top:
-            raise UsageError("turns are not reused on CUDA", hint='set reuse = "none"')
+            raise UsageError("transformers' batching reuses no turns", hint="make the policy with paged=False")
         if request.temperature not in (0.0, 1.0):
             raise UsageError(
                 f"no log-probabilities at temperature 1 from sampling at {request.temperature:g} on CUDA",
-                hint="sample at temperature 0 or 1",
+                hint="sample at temperature 0 or 1, or make the policy with paged=False",
             )
         if self._manager is not None and self._temperature != request.temperature:
             if self._open:

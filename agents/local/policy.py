@@ -30,6 +30,8 @@ class LocalPolicy:
     max_context: most tokens of a conversation, a whole turn included; None is the model's own limit.
     max_batch: most chats decoded together; bounds memory (46 KB a token in float32 for SmolLM2).
     renderer: of a model that was trained on another form than `Renderer` writes.
+    paged: let transformers decode on CUDA, which can neither reuse turns nor tell tokens as they come, and draws at
+        temperature 0 or 1 only; else we do there too.
     """
 
     def __init__(
@@ -41,13 +43,15 @@ class LocalPolicy:
         max_context: int | None = None,
         max_batch: int = 64,
         renderer: Renderer | None = None,
+        paged: bool = True,
     ) -> None:
         self.renderer = renderer or Renderer(loaded.tokenizer)
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
         self.max_context = max_context or int(loaded.model.config.max_position_embeddings)
         self.version = 0  # of the weights: how often they have changed
-        self.sampler = sampler_for(loaded.model, self.renderer.stop, rows=max_batch)
+        paged = paged and temperature in (0.0, 1.0)
+        self.sampler = sampler_for(loaded.model, self.renderer.stop, rows=max_batch, paged=paged)
         self._name = loaded.name
 
     @property

@@ -81,9 +81,9 @@ class Sampler(Protocol):
         ...
 
 
-def sampler_for(model: PreTrainedModel, stop: frozenset[int], *, rows: int) -> Sampler:
-    """Transformers' own continuous batching on CUDA, ours elsewhere. rows: decoded at a time, at most."""
-    if model.device.type == "cuda":
+def sampler_for(model: PreTrainedModel, stop: frozenset[int], *, rows: int, paged: bool = True) -> Sampler:
+    """Transformers' own continuous batching on CUDA, ours elsewhere and where not `paged`. rows: at a time, at most."""
+    if paged and model.device.type == "cuda":
         from mocktrial.agents.local.paged import PagedSampler
 
         return PagedSampler(model, stop)

@@ -43,12 +43,13 @@ class LoadedModel:
 
 
 def load(
-    name: str = SMOLLM2, *, dtype: Dtype = "float32", threads: int | None = None, device: str = "cpu"
+    name: str = SMOLLM2, *, dtype: Dtype = "float32", threads: int | None = None, device: str = "auto"
 ) -> LoadedModel:
     """The model `name`: "smollm2", a checkpoint folder or a hub id.
 
     dtype: "auto" takes bfloat16 where the device multiplies it natively, else float32 (`fast_dtype`).
     threads: processor threads for torch, for the whole process; None leaves torch's choice.
+    device: as `device_named` reads it, and raises.
     """
     torch = _torch()
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -59,11 +60,12 @@ def load(
         torch.set_num_threads(threads)
     _quiet()
     source = _source(name)
-    kind = fast_dtype(device) if dtype == "auto" else getattr(torch, dtype)
+    where = device_named(device)
+    kind = fast_dtype(where) if dtype == "auto" else getattr(torch, dtype)
     tokenizer = _from_hub(name, lambda: AutoTokenizer.from_pretrained(source))
     model = _from_hub(name, lambda: AutoModelForCausalLM.from_pretrained(source, dtype=kind, use_safetensors=True))
     install(model)
-    return LoadedModel(model=model.to(device).eval(), tokenizer=tokenizer, name=Path(name).name or name)
+    return LoadedModel(model=model.to(where).eval(), tokenizer=tokenizer, name=Path(name).name or name)
 
 
 def load_tokenizer(name: str = SMOLLM2) -> Any:

@@ -25,7 +25,7 @@ from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
 
 _TASKS = "tasks"
-MAY_DIFFER = ("agent", "temperature", "base_url")  # what makes an agent another agent
+MAY_DIFFER = ("agent", "temperature", "max_new_tokens", "base_url")  # what makes an agent another agent
 _BOUNDED: dict[str, tuple[Callable[[EpisodeRecord], float], Callable[[EpisodeRecord], float]]] = {
     "reward": (lambda row: row.reward or 0.0, lambda row: 1.0),
     "under-ask": (lambda row: row.under_ask, lambda row: row.hidden),

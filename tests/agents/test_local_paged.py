@@ -9,14 +9,19 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'mocktrial[train]'")
 from tests.support.logprobs import logprobs_of  # noqa: E402
+from tests.support.taught import byte_tokenizer  # noqa: E402
 from tests.support.tiny import one_thread, tiny_llama  # noqa: E402, F401
 from transformers import PreTrainedModel  # noqa: E402
 
 from mocktrial.agents.local.paged import PagedSampler  # noqa: E402
+from mocktrial.agents.local.policy import LocalPolicy  # noqa: E402
 from mocktrial.agents.local.render import Row  # noqa: E402
 from mocktrial.agents.local.sampler import History, Request, Sample  # noqa: E402
 from mocktrial.agents.local.speculation import Draft  # noqa: E402
+from mocktrial.agents.local.weights import LoadedModel  # noqa: E402
 from mocktrial.mocktools.errors import UsageError  # noqa: E402
+from mocktrial.training.config import RolloutConfig  # noqa: E402
+from mocktrial.training.play import LocalCollect  # noqa: E402
 
 STOP = frozenset({1, 6})
 
@@ -59,11 +64,23 @@ def test_turns_are_on_record_and_the_model_is_given_back(device: str, temperatur
             torch.testing.assert_close(told, expected[begin - 1 : begin - 1 + len(sample.ids)], atol=1e-4, rtol=0)
 
 
+def test_on_a_gpu_we_decode_what_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PreTrainedModel, "device", torch.device("cuda"))
+    for module, name in (("batching", "BatchedSampler"), ("paged", "PagedSampler")):
+        monkeypatch.setattr(f"mocktrial.agents.local.{module}.{name}", lambda *_, kind=module, **__: kind)
+    loaded = LoadedModel(tiny_llama(), byte_tokenizer(), "tiny")
+    chosen = [LocalPolicy(loaded, temperature=temperature).sampler for temperature in (0.0, 1.0, 0.7)]
+    assert chosen == ["paged", "paged", "batching"]
+    assert LocalPolicy(loaded, paged=False).sampler == "batching"
+    collects = [LocalCollect(loaded, {}, RolloutConfig(reuse=reuse)) for reuse in ("none", "lenient")]
+    assert [collect._policy.sampler for collect in collects] == ["paged", "batching"]
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
         (Request(History([4]), random.Random(0), 6, 0.7), "temperature"),
-        (Request(History([4]), random.Random(0), 6, 1.0, Draft((5,), (-1.0,))), "reused"),
+        (Request(History([4]), random.Random(0), 6, 1.0, Draft((5,), (-1.0,))), "reuses no turns"),
     ],
 )
 def test_what_it_cannot_do_is_refused(request_: Request, reason: str) -> None:

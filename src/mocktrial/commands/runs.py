@@ -68,6 +68,8 @@ def run(
     without: Annotated[list[str] | None, typer.Option(help="Auto-SLURP leniency to switch off.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Endpoint of openai:MODEL.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Of a model's sampling; 0 is greedy.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a turn of a local model.")] = 96,
+    device: Annotated[str, typer.Option(help="Of a local model: cpu, cuda, auto.")] = "auto",
     gateway: Annotated[bool, typer.Option(help="Record each call to the endpoint (docs/gateway.md).")] = False,
     prices: Annotated[Path | None, typer.Option(help="TOML: what a million tokens of a model cost.")] = None,
     turns: Annotated[int, typer.Option(min=1, help="Of the agent in an episode, at most.")] = 24,
@@ -102,6 +104,8 @@ def run(
         agent=agent,
         base_url=base_url,
         temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        device=device,
         tool_retrieval=tool_retrieval,
         gateway=gateway,
         concurrency=concurrency,
@@ -121,7 +125,7 @@ def run(
     )
     place = RunPlace.under(out, name or run_name(chosen, stage.agent, split), ledger)
     asked = {"name": source.rstrip("/"), "split": split, "limit": limit, "without": sorted(without or ())}
-    config = {"temperature": temperature} | conditions(
+    config = {"temperature": temperature, "max_new_tokens": max_new_tokens} | conditions(
         chosen, asked, agent=stage.agent, user=user, trials=trials, judge=stage.judge, tool_retrieval=tool_retrieval,
         base_url=base_url or "",
     )  # fmt: skip
@@ -198,6 +202,9 @@ def _refuse_idle(cast: Cast) -> None:
     refuse_idle("--gateway", cast.gateway, has_endpoint(cast.agent), ENDPOINT)
     refuse_idle("--prices", cast.prices, has_endpoint(cast.agent, cast.user, cast.judge), ENDPOINT)
     refuse_idle("--temperature", cast.temperature, cast.agent not in AGENTS, f"a model, and {cast.agent} has none")
+    local = {"local", "line"} & {*cast.agent.split(":")[:2]}
+    refuse_idle("--max-new-tokens", cast.max_new_tokens != type(cast).max_new_tokens, bool(local), "a local model")
+    refuse_idle("--device", cast.device != type(cast).device, bool(local), "a local model")
 
 
 def _without_result(stands: Progress, agent: AgentSummary) -> str:

@@ -178,7 +178,7 @@ def model(
     max_context: Annotated[int | None, typer.Option(min=1, help="Tokens of a conversation; else the model's.")] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Answers decoded at a time.")] = 64,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; else torch's choice.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
     port: Port = 8000,
     host: Host = "127.0.0.1",
     token: Token = None,
@@ -187,11 +187,13 @@ def model(
     from mocktrial.mocktools.gate import Gate
 
     gate = Gate.at(host, token)  # refuses before the model is loaded
-    from mocktrial.agents.local.weights import device_named, load
+    from mocktrial.agents.local.weights import load
 
-    loaded = load(checkpoint, threads=threads, device=device_named(device))
+    loaded = load(checkpoint, threads=threads, device=device)
     from mocktrial.agents.local.policy import LocalPolicy  # imports torch, whose absence `load` explains
     from mocktrial.agents.serving.app import serve
 
-    policy = LocalPolicy(loaded, max_new_tokens=max_new_tokens, max_context=max_context, max_batch=max_batch)
+    policy = LocalPolicy(
+        loaded, max_new_tokens=max_new_tokens, max_context=max_context, max_batch=max_batch, paged=False
+    )  # each request has a temperature of its own
     serve(policy, gate, host=host, port=port)
