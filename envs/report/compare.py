@@ -9,13 +9,13 @@ all keys below it ("limits" covers "limits.turns").
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from mocktrial.envs.fingerprint import SOURCE, differences, shown
 from mocktrial.envs.places import RunPlace
 from mocktrial.envs.report.build import Played, comparison, user_card
-from mocktrial.envs.report.figures import examine, ratios, scored_by_task, split_over_users, success, summarize
+from mocktrial.envs.report.figures import by_name, examine, ratios, scored_by_task, split_over_users, success, summarize
 from mocktrial.envs.report.model import AgentSummary, Comparison, UserCard
 from mocktrial.envs.report.runs import read_run
 from mocktrial.envs.statistics import Estimate, VarianceSplit, bootstrap, paired_difference
@@ -72,7 +72,7 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
         sides = [_only_agent(one, places[0]), _only_agent(two, places[1])]
         labels = [place.name for place in places]
         labels[1] += " #2" if labels[0] == labels[1] else ""
-        paired = [_by_name(side.rows) if _TASKS in changed else side.rows for side in sides]
+        paired = [by_name(side.rows) if _TASKS in changed else side.rows for side in sides]
         found = comparison((labels[0], paired[0]), (labels[1], paired[1]))
         if found is None:
             raise UsageError(
@@ -95,11 +95,6 @@ def compare_runs(first: Path | str, second: Path | str, *, differ: Iterable[str]
             variance=split_over_users(*paired) if alike else None,
             alone=(len(before.keys() - after.keys()), len(after.keys() - before.keys())),
         )
-
-
-def _by_name(rows: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
-    """Where tasks may differ, one that was changed is still the task of its name."""
-    return [row._replace(task_hash=row.task_id) for row in rows]
 
 
 def _allowed(

@@ -83,6 +83,11 @@ def _task(row: EpisodeRecord) -> str:
     return row.task_hash
 
 
+def by_name(rows: Records) -> Records:
+    """Where tasks may differ, one that was changed is still the task of its name."""
+    return [row._replace(task_hash=row.task_id) for row in rows]
+
+
 def scored_by_task(rows: Records) -> dict[str, Records]:
     return grouped((row for row in rows if row.outcome != "no_result"), _task)
 

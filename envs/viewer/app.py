@@ -159,13 +159,14 @@ async def _episode(pages: Pages, run: str, number: int, asked: Filter) -> Respon
 
 def _add_comparison(app: FastAPI, pages: Pages) -> None:
     @app.get("/compare")
-    def compare(first: str = "", second: str = "", page: int = 1) -> Response:
+    def compare(first: str = "", second: str = "", named: bool = False, page: int = 1) -> Response:
+        asked = {"first": first, "second": second, "named": named}
         names = pages.shelf.runs()
         if not first or not second:
-            return pages.show("compare.html.j2", names=names, first=first, second=second, compared=None)
-        compared = pages.shelf.compared(first, second)
+            return pages.show("compare.html.j2", names=names, **asked, compared=None)
+        compared = pages.shelf.compared(first, second, named=named)
         at = paged(len(compared.pairings), page)
-        return pages.show("compare.html.j2", names=names, first=first, second=second, compared=compared, at=at)
+        return pages.show("compare.html.j2", names=names, **asked, compared=compared, at=at)
 
 
 def _add_datasets(app: FastAPI, pages: Pages) -> None:

@@ -17,7 +17,7 @@ from mocktrial.envs.dataset import REPAIR, read_recipe
 from mocktrial.envs.places import LEDGER
 from mocktrial.envs.proof import Recipe
 from mocktrial.envs.report.build import comparison
-from mocktrial.envs.report.figures import SCRIPTED, Examined, Records, grouped, summarize
+from mocktrial.envs.report.figures import SCRIPTED, Examined, Records, by_name, grouped, summarize
 from mocktrial.envs.report.model import AgentSummary, Comparison
 from mocktrial.envs.store import Ledger
 from mocktrial.envs.streaming import Folder, open_folder
@@ -70,7 +70,7 @@ class Shelf:
     journals_under: Path
     _runs: dict[str, tuple[tuple[Stamp, ...], RunView]] = field(default_factory=dict)
     _agents: dict[str, tuple[tuple[Stamp, ...], tuple[AgentSummary, ...]]] = field(default_factory=dict)
-    _compared: dict[tuple[str, str], Compared] = field(default_factory=dict)
+    _compared: dict[tuple[str, str, bool], Compared] = field(default_factory=dict)
     _folders: dict[str, tuple[tuple[Stamp, ...], Folder]] = field(default_factory=dict)
     _images: dict[str, WorldImage] = field(default_factory=dict)
 
@@ -105,13 +105,15 @@ class Shelf:
             kept = self._agents[name] = (stamps, self.run(name).agents)
         return kept[1]
 
-    def compared(self, first: str, second: str) -> Compared:
+    def compared(self, first: str, second: str, *, named: bool = False) -> Compared:
+        """named: tasks are paired by their names, changed or not."""
         sides = (self.run(first), self.run(second))
-        kept = self._compared.get((first, second))
+        kept = self._compared.get((first, second, named))
         if kept is None or any(one is not other for one, other in zip(kept.sides, sides, strict=True)):
-            found = comparison((first, sides[0].rows), (second, sides[1].rows))
-            kept = Compared(sides, found, side_by_side(sides[0].rows, sides[1].rows))
-            _keep(self._compared, (first, second), kept)
+            before, after = (by_name(side.rows) if named else side.rows for side in sides)
+            found = comparison((first, before), (second, after))
+            kept = Compared(sides, found, side_by_side(before, after))
+            _keep(self._compared, (first, second, named), kept)
         return kept
 
     @contextmanager

@@ -19,7 +19,7 @@ from mocktrial.mocktools import listening
 from mocktrial.mocktools.gate import Gate
 from mocktrial.synth.production.generate import generate
 from tests.support.hostile import PAYLOADS, hostile
-from tests.support.ledger import CONFIG
+from tests.support.ledger import CONFIG, make_task, make_trajectory
 from tests.support.played import play_dataset
 
 
@@ -65,6 +65,25 @@ def test_every_page_leads_to_the_next(address: str) -> None:
             answer = client.get(path)
             assert (answer.status_code, text in answer.text) == (200, True), path
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_tasks_that_were_changed_in_between_are_compared_by_name(tmp_path: Path) -> None:
+    before = [make_task(number) for number in range(4)]
+    after = [task.model_copy(update={"instruction": "Book it today."}) for task in before]
+    for name, tasks in (("old", before), ("new", after)):
+        with Ledger.open(tmp_path / "runs" / name / "ledger.sqlite", CONFIG) as ledger:
+            ledger.add_tasks(tasks)
+            for task in tasks:
+                ledger.record(make_trajectory(task, success=name == "new"))
+    shelf = Shelf(tmp_path / "runs", tmp_path, tmp_path)
+    with listening.running(viewer_app(shelf, Gate.at("127.0.0.1"))) as (port,):
+        pages = [
+            httpx.get(f"http://127.0.0.1:{port}/compare?first=old&second=new{more}").text
+            for more in ("", "&named=true")
+        ]
+    assert "compare tasks of one name" in pages[0]
+    assert "+100.0" in pages[1]
+    assert "paired on 4 tasks" in pages[1]
 
 
 def test_an_episode_stands_beside_what_each_turn_changed(address: str, shelf: Shelf) -> None:
