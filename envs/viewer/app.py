@@ -160,7 +160,7 @@ async def _episode(pages: Pages, run: str, number: int, asked: Filter) -> Respon
 def _add_comparison(app: FastAPI, pages: Pages) -> None:
     @app.get("/compare")
     def compare(first: str = "", second: str = "", named: bool = False, page: int = 1) -> Response:
-        asked = {"first": first, "second": second, "named": named}
+        asked: dict[str, Any] = {"first": first, "second": second, "named": named}
         names = pages.shelf.runs()
         if not first or not second:
             return pages.show("compare.html.j2", names=names, **asked, compared=None)
