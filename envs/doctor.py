@@ -21,6 +21,7 @@ from mocktrial.mocktools.spec import Frozen
 
 FOLDERS = {"runs": "run, gateway, demo", "datasets": "synth", "checkpoints": "train"}
 PORTS = {8000: "serve model", 8080: "serve", 8090: "gateway", 8099: "view"}
+GPUS = Path("/proc/driver/nvidia/gpus")  # a folder each, from the driver
 _OLDEST = 12  # of PostgreSQL's major versions, the oldest that the ledger's statements are known to work on
 
 
@@ -42,6 +43,7 @@ def examine(base_url: str | None = None, ledger: str | None = None) -> list[Find
         findings.append(
             Finding(name=entry["name"], found=found, use=entry["use"], fix="" if found else entry["install"])
         )
+    findings.append(_gpu())
     findings += [_folder(Path(name), use) for name, use in FOLDERS.items()]
     findings += _ports(PORTS)
     return [
@@ -56,6 +58,15 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def _gpu() -> Finding:
+    """What the driver names; whether torch was built for it shows in torch's version."""
+    lines = [line for file in sorted(GPUS.glob("*/information")) for line in file.read_text("utf-8").splitlines()]
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+    blind = bool(models) and _version("torch").endswith("+cpu")
+    fix = "this torch is built for processors only: install its build for CUDA" if blind else ""
+    return Finding(name="GPU", found=", ".join(models) or "none", use="train, agent local, serve model", fix=fix)
 
 
 def _folder(folder: Path, use: str) -> Finding:

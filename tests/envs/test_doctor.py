@@ -35,6 +35,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     assert (found.wrong, "writable for you" in found.fix, named(examine(), "datasets/").wrong) == (True, True, False)
 
 
+def test_a_gpu_that_torch_was_not_built_for_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "GPUS", tmp_path)
+    assert named(examine(), "GPU").found == "none"
+    for bus in ("0000:17:00.0", "0000:65:00.0"):
+        (tmp_path / bus).mkdir()
+        (tmp_path / bus / "information").write_text(f"Model: \t\t Fast 9\nBus Location: \t {bus}\n")
+    for version, says in (("2.13.0+cpu", "its build for CUDA"), ("2.13.0", "")):
+        monkeypatch.setattr(doctor, "_version", lambda package, version=version: version)
+        found = named(examine(), "GPU")
+        assert (found.found, says in found.fix, bool(found.fix)) == ("Fast 9, Fast 9", True, bool(says))
+
+
 def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
