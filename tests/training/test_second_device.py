@@ -9,7 +9,8 @@ import json
 import subprocess
 import sys
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.support.on_second_device import OBJECTIVES
@@ -18,7 +19,8 @@ from tests.support.on_second_device import OBJECTIVES
 @lru_cache
 def _found() -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.support.on_second_device"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)  # type: ignore[no-any-return]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=Path(__file__).parents[2])
+    return cast(dict[str, Any], json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("name", [*OBJECTIVES, "turns"])
