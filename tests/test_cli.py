@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Run, runner
+from tests.support.modules import forget
 
 
 @pytest.fixture
@@ -226,8 +227,7 @@ def test_missing_packages_are_named_with_their_command(cli: Run, monkeypatch: py
     cli("synth", "small", "--tasks", "6")
     for package in ("torch", "transformers"):
         monkeypatch.setitem(sys.modules, package, None)
-    for name in [name for name in sys.modules if name.startswith("mocktrial.agents.local")]:
-        monkeypatch.delitem(sys.modules, name)
+    forget(monkeypatch, *(name for name in sys.modules if name.startswith("mocktrial.agents.local")))
     code, _, err = cli("run", "datasets/small", "--agent", "local")
     assert code == 2
     assert "pip install 'mocktrial[train]'" in err

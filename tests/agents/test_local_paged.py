@@ -13,6 +13,7 @@ from tests.support.taught import byte_tokenizer  # noqa: E402
 from tests.support.tiny import one_thread, tiny_llama  # noqa: E402, F401
 from transformers import PreTrainedModel  # noqa: E402
 
+from mocktrial.agents.local import batching, paged  # noqa: E402
 from mocktrial.agents.local.paged import PagedSampler  # noqa: E402
 from mocktrial.agents.local.policy import LocalPolicy  # noqa: E402
 from mocktrial.agents.local.render import Row  # noqa: E402
@@ -66,8 +67,8 @@ def test_turns_are_on_record_and_the_model_is_given_back(device: str, temperatur
 
 def test_on_a_gpu_we_decode_what_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PreTrainedModel, "device", torch.device("cuda"))
-    for module, name in (("batching", "BatchedSampler"), ("paged", "PagedSampler")):
-        monkeypatch.setattr(f"mocktrial.agents.local.{module}.{name}", lambda *_, kind=module, **__: kind)
+    monkeypatch.setattr(batching, "BatchedSampler", lambda *_, **__: "batching")
+    monkeypatch.setattr(paged, "PagedSampler", lambda *_, **__: "paged")
     loaded = LoadedModel(tiny_llama(), byte_tokenizer(), "tiny")
     chosen = [LocalPolicy(loaded, temperature=temperature).sampler for temperature in (0.0, 1.0, 0.7)]
     assert chosen == ["paged", "paged", "batching"]

@@ -31,6 +31,7 @@ from mocktrial.mocktools.spec import Give, Toolkit, ToolSpec
 from mocktrial.mocktools.world import World
 from tests.support.desk import DATA, desk_spec
 from tests.support.foreign import FOREIGN
+from tests.support.modules import forget
 
 CONTROL = {"Authorization": "Bearer control"}
 LEND = {"member_id": "m1", "item": "lens"}
@@ -395,8 +396,7 @@ def test_a_missing_package_is_named_with_its_command(
     monkeypatch: pytest.MonkeyPatch, package: str, module: Any
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, listening.__name__)
-    monkeypatch.delattr("mocktrial.mocktools.listening")
+    forget(monkeypatch, listening.__name__)
     with pytest.raises(MissingExtra, match=f"{package} is not installed") as caught:
         runpy.run_path(module.__file__)
     assert caught.value.hint == "pip install 'mocktrial[serve]'"

@@ -16,6 +16,7 @@ import pytest
 
 from mocktrial.cli import main
 from tests.support.endpoint import Endpoint, Raw, Request, message, refuse, say
+from tests.support.modules import forget
 from tests.support.teacher import Model
 
 Command = Callable[..., Any]
@@ -144,8 +145,7 @@ async def test_wrong_usage_leaves_nothing_behind(
 @pytest.mark.parametrize("option", ["--teacher", "--rewrite"])
 async def test_a_missing_client_is_named(synth: Command, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    for name in ("mocktrial.agents.endpoint", "mocktrial.agents.openai_client", "mocktrial.synth.teacher.source"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    forget(monkeypatch, "mocktrial.agents.endpoint", "mocktrial.agents.openai_client", "mocktrial.synth.teacher.source")
     code, _, err = await synth("x", option, "openai:m")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "pip install 'mocktrial[agents]'" in err
