@@ -39,6 +39,7 @@ class Recipe(Frozen):
     domains: tuple[str, ...] = ()  # that were asked for; empty: all
     voices: bool = False  # whether personas of their own speak, not the goals' own words
     personas: str = ""  # hash of the list of personas that was given; empty: none was
+    max_tools: int = Field(default=0, ge=0)  # of a world's own; 0: no bound
     distractors: int = Field(default=0, ge=0)  # foreign tools in every world
     scramble: bool = False  # tools and arguments have opaque names
     reword: bool = False  # tools are described in other words

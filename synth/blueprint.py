@@ -11,7 +11,7 @@ blueprints is a `BlueprintSource`. Errors are `SpecError` with the file and the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -55,6 +55,12 @@ class Blueprint(Frozen):
             except SpecError as error:
                 raise ValueError(f"goal {goal.id}: {error}") from error
         return self
+
+    def changed(self, *, world: Mapping[str, Any] | None = None, **parts: Any) -> Blueprint:
+        """This blueprint with other `parts` and its world with other keys, all of it checked again."""
+        if world:
+            parts["world"] = WorldSpec.model_validate(self.world.model_copy(update=world).model_dump())
+        return Blueprint(**{**dict(self), **parts})
 
 
 BARREN = 20  # units in a row that give nothing before their source counts as exhausted

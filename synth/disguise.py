@@ -1,12 +1,10 @@
-"""Blueprints in disguise: more tools than are needed, opaque names, other words. Each knob gives a new `Blueprint`.
+"""Blueprints in disguise: opaque names, other words. Each knob gives a new `Blueprint`.
 
-    distract   adds tools of other blueprints with the tables that they work on, and those tables' rows
     scramble   `tool_7f` for a tool and `arg_2` for an argument, the same everywhere
     reword     descriptions in other words, from `disguise.toml`
 
 Goals are carried along: whatever names a tool or an argument in a plan, a criterion, a violation or a fault is
 renamed with it, so that the same planner makes the tasks and the same proof tests them. Deterministic by seed.
-What the donors cannot give is a `UsageError`.
 """
 
 from __future__ import annotations
@@ -20,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from mocktrial.envs.seeds import derive
-from mocktrial.mocktools.errors import UsageError
-from mocktrial.mocktools.spec import Give, Require, Run, Step, Table, Toolkit, ToolSpec, WorldSpec
+from mocktrial.mocktools.spec import Give, Require, Run, Step, ToolSpec
 from mocktrial.synth.blueprint import Blueprint
 from mocktrial.synth.form.goals import Goals
-from mocktrial.synth.form.recipes import Reference, RowRecipe, TableRecipe
+from mocktrial.synth.form.recipes import RowRecipe
 from mocktrial.synth.voice.speech import verbs, with_article
 
 _TEXT_OR_NAME = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![:\w]):([a-z_]\w*)")
@@ -35,122 +32,6 @@ _OBJECT = re.compile(
 )
 _TOOL_BYTES = 2  # hexadecimal digits of a scrambled tool's name; more where the world has many tools
 _FAULT = frozenset(["tool", "kind", "calls"])
-
-
-def disguise(
-    blueprint: Blueprint,
-    seed: int,
-    *,
-    distractors: int = 0,
-    donors: Sequence[Blueprint] = (),
-    scrambled: bool = False,
-    reworded: bool = False,
-) -> Blueprint:
-    """The knobs in the order in which they work on one another's results: distract, reword, scramble."""
-    if distractors:
-        blueprint = distract(blueprint, donors, distractors, seed)
-    if reworded:
-        blueprint = reword(blueprint, seed)
-    return scramble(blueprint, seed) if scrambled else blueprint
-
-
-# Distractor tools.
-
-
-def distract(blueprint: Blueprint, donors: Sequence[Blueprint], count: int, seed: int) -> Blueprint:
-    """`blueprint` with `count` tools of the donors, chosen by seed. Its own rows stay as they were.
-
-    A donor's tool is left out where its name, or the name of a table that it needs, is taken already. Of donors
-    with one name the first gives.
-    """
-    chance = random.Random(derive(seed, "distract", blueprint.name))
-    tools = {tool.name for tool in blueprint.world.tools()}
-    owners = {table.name: blueprint.name for table in blueprint.world.tables()}
-    chosen: dict[str, list[str]] = {}
-    named: dict[str, Blueprint] = {}
-    for donor in donors:
-        named.setdefault(donor.name, donor)
-    offers = [(donor, tool) for donor in named.values() if donor.name != blueprint.name for tool in donor.world.tools()]
-    chance.shuffle(offers)
-    before, found = len(tools), 0
-    for donor, tool in offers:
-        needed = _tables_of(donor, [tool])
-        if found == count or tool.name in tools or any(owners.get(name, donor.name) != donor.name for name in needed):
-            continue
-        tools.add(tool.name)
-        owners |= dict.fromkeys(needed, donor.name)
-        chosen.setdefault(donor.name, []).append(tool.name)
-        found += 1
-    for name, names in chosen.items():
-        blueprint = _with_tools(blueprint, named[name], names)
-    added = len(blueprint.world.tools()) - before
-    if added != count:
-        raise UsageError(
-            f"{blueprint.name}: the donors have {added} tools to add, not {count}",
-            hint="name more donors, or fewer tools",
-        )
-    return blueprint
-
-
-def _with_tools(blueprint: Blueprint, donor: Blueprint, names: Sequence[str]) -> Blueprint:
-    """`blueprint` with these tools of `donor` in a toolkit of their own, and what they need."""
-    world = blueprint.world
-    absent = {tool.name for tool in donor.world.tools()} - set(names)
-    tools = tuple(_without_hints(tool, absent) for tool in donor.world.tools() if tool.name in names)
-    needed = _tables_of(donor, tools)
-    tables = tuple(table for table in donor.world.tables() if table.name in needed)
-    source = next(kit for kit in donor.world.toolkits if any(tool.name in names for tool in kit.tools))
-    taken = {kit.name for kit in world.toolkits}
-    name = next(name for name in (source.name, *(f"{source.name}_{n}" for n in range(2, 999))) if name not in taken)
-    kit = Toolkit(name=name, description=source.description, tables=tables, tools=tools)
-    rows = {table: rows for table, rows in donor.world.rows.items() if table in needed}
-    recipes = tuple(recipe for recipe in donor.rows.tables if recipe.table in needed)
-    return _blueprint(
-        blueprint,
-        **{
-            "world": _world(world, toolkits=(*world.toolkits, kit), rows=world.rows | rows),
-            "rows": RowRecipe(locale=blueprint.rows.locale, tables=(*blueprint.rows.tables, *recipes)),
-        },
-    )
-
-
-def _without_hints(tool: ToolSpec, absent: set[str]) -> ToolSpec:
-    """The tool without hints at tools that stayed behind."""
-    steps = tuple(
-        step.model_copy(update={"hint": ""})
-        if isinstance(step, Require) and absent & set(re.findall(r"\w+", step.hint))
-        else step
-        for step in tool.steps
-    )
-    return tool.model_copy(update={"steps": steps})
-
-
-def _tables_of(donor: Blueprint, tools: Sequence[ToolSpec]) -> set[str]:
-    """Tables that the tools' SQL names, and what those refer to or are filled from."""
-    tables = {table.name: table for table in donor.world.tables()}
-    recipes: dict[str, list[TableRecipe]] = {}
-    for recipe in donor.rows.tables:
-        recipes.setdefault(recipe.table, []).append(recipe)
-    words = {word for tool in tools for step in tool.steps for word in re.findall(r"\w+", _sql(step))}
-    needed: set[str] = set()
-    waiting = sorted(words & set(tables))
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting += _linked(tables[name], recipes.get(name, []))
-    return needed
-
-
-def _linked(table: Table, recipes: Sequence[TableRecipe]) -> list[str]:
-    targets = [column.references for column in table.columns if column.references]
-    for recipe in recipes:
-        targets += [recipe.each] if recipe.each else []
-        targets += [source.references for source in recipe.columns.values() if isinstance(source, Reference)]
-    return [target.partition(".")[0] for target in targets]
-
-
-# Opaque names.
 
 
 def scramble(blueprint: Blueprint, seed: int) -> Blueprint:
@@ -175,19 +56,15 @@ def scramble(blueprint: Blueprint, seed: int) -> Blueprint:
         )
         for kit in world.toolkits
     )
-    return _blueprint(
-        blueprint,
-        **{
-            "world": _world(
-                world,
-                toolkits=kits,
-                rules=text(world.rules),
-                description=text(world.description),
-                rows={table: tuple(_walk(rows, text)) for table, rows in world.rows.items()},
-            ),
-            "rows": RowRecipe.model_validate(_renamed(blueprint.rows.model_dump(), {}, {}, text)),
-            "goals": Goals.model_validate(_renamed(blueprint.goals.model_dump(), tools, args, text)),
+    return blueprint.changed(
+        world={
+            "toolkits": kits,
+            "rules": text(world.rules),
+            "description": text(world.description),
+            "rows": {table: tuple(_walk(rows, text)) for table, rows in world.rows.items()},
         },
+        rows=RowRecipe.model_validate(_renamed(blueprint.rows.model_dump(), {}, {}, text)),
+        goals=Goals.model_validate(_renamed(blueprint.goals.model_dump(), tools, args, text)),
     )
 
 
@@ -298,7 +175,7 @@ def reword(blueprint: Blueprint, seed: int) -> Blueprint:
         kit.model_copy(update={"tools": tuple(_reworded(tool, chance) for tool in kit.tools)})
         for kit in blueprint.world.toolkits
     )
-    return _blueprint(blueprint, world=_world(blueprint.world, toolkits=kits))
+    return blueprint.changed(world={"toolkits": kits})
 
 
 def _reworded(tool: ToolSpec, chance: random.Random) -> ToolSpec:
@@ -341,22 +218,6 @@ def _other_words(text: str, kept: set[str], chance: random.Random) -> str:
 def _described(schema: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     description = schema.get("description")
     return {**schema, "description": change(description)} if isinstance(description, str) else dict(schema)
-
-
-# Shared.
-
-
-def _blueprint(blueprint: Blueprint, **update: Any) -> Blueprint:
-    """Checked again as a whole."""
-    return Blueprint(**{**dict(blueprint), **update})
-
-
-def _world(world: WorldSpec, **update: Any) -> WorldSpec:
-    return WorldSpec.model_validate(world.model_copy(update=update).model_dump())
-
-
-def _sql(step: Step) -> str:
-    return step.require if isinstance(step, Require) else step.run if isinstance(step, Run) else step.give
 
 
 def _walk(node: Any, change: Callable[[str], str]) -> Any:

@@ -113,12 +113,12 @@ def test_domains_are_listed_by_sector(cli: Run) -> None:
 
 def test_personas_and_disguises_go_into_the_dataset(cli: Run) -> None:
     Path("people.jsonl").write_text('{"persona": "A beekeeper"}\n{"persona": "A retired pilot"}\n', encoding="utf-8")
-    knobs = ["--personas", "people.jsonl", "--scramble", "--distractors", "2"]
+    knobs = ["--personas", "people.jsonl", "--scramble", "--max-tools", "9", "--distractors", "2"]
     assert cli("synth", "small", "--tasks", "6", "--domains", "vet", *knobs)[0] == 0
     tasks = [json.loads(line) for line in Path("datasets/small/tasks.jsonl").read_text("utf-8").splitlines()]
     assert [task["persona"]["occupation"] for task in tasks] == ["beekeeper", "retired pilot"] * 3
     recipe = Path("datasets/small/dataset.toml").read_text("utf-8")
-    for line in ("scramble = true", "distractors = 2", "voices = true", 'personas = "'):
+    for line in ("scramble = true", "max_tools = 9", "distractors = 2", "voices = true", 'personas = "'):
         assert line in recipe
     assert cli("validate", "datasets/small")[0] == 0
 

@@ -75,7 +75,7 @@ class Job:
             generator=self.source.name, seed=self.seed, count=count, per_world=self.per_world,
             max_calls=self.max_calls or 0, gap=self.gap, domains=domains,
             voices=style.voices, personas=hashlib.sha256(listed.encode()).hexdigest()[:16] if listed else "",
-            distractors=style.distractors, scramble=style.scramble, reword=style.reword,
+            max_tools=style.max_tools, distractors=style.distractors, scramble=style.scramble, reword=style.reword,
             rewrite=self.reworder.name if self.reworder else "",
             versions={item: version(item) for item in _DECIDING},
         )  # fmt: skip

@@ -30,13 +30,14 @@ from mocktrial.synth.audit.dedup import Duplicates, Sample, sample_of
 from mocktrial.synth.audit.leaks import leaks, static_texts
 from mocktrial.synth.blueprint import Blueprint, BlueprintSource
 from mocktrial.synth.compose.composer import Composer
-from mocktrial.synth.disguise import disguise
+from mocktrial.synth.disguise import reword, scramble
 from mocktrial.synth.form.goals import Goal
 from mocktrial.synth.personas import Personas
 from mocktrial.synth.plan.planning import Unplannable
 from mocktrial.synth.plan.rows import make_world
 from mocktrial.synth.plan.tasks import make_task
 from mocktrial.synth.proof.prove import prove
+from mocktrial.synth.toolset import distract, trim
 
 TEST_SHARE = 4  # one group in so many is for testing
 _Made: TypeAlias = tuple[Task, Proof, Sample]
@@ -63,12 +64,13 @@ class Style:
     """Who speaks, and what is disguised (`disguise`). Part of the recipe.
 
     voices: personas of their own speak; without, the goals' personas in the goals' words.
-    personas: those that speak, in turn; drawn by seed when empty. distractors: foreign tools in every world.
-    Raises `UsageError` for more than every world is sure to get.
+    personas: those that speak, in turn; drawn by seed when empty. max_tools: of a world's own at most; 0 = all.
+    distractors: foreign tools in every world. Raises `UsageError` for more than every world is sure to get.
     """
 
     voices: bool = False
     personas: tuple[Persona, ...] = ()
+    max_tools: int = 0
     distractors: int = 0
     scramble: bool = False
     reword: bool = False
@@ -89,18 +91,24 @@ class Style:
             return self.personas[task % len(self.personas)]
         return Personas(seed).persona(draft, roles)
 
-    def disguised(self, blueprint: Blueprint, seed: int) -> Blueprint:
-        """The blueprint with its disguise. Donors are worlds of different kits, whatever the source is."""
-        if not (self.distractors or self.scramble or self.reword):
-            return blueprint
+    def disguised(self, blueprint: Blueprint, seed: int, max_calls: int | None = None) -> Blueprint:
+        """The blueprint with its knobs turned, in the order in which they work on one another's results.
+
+        max_calls: of the goals that are kept where tools are left out. Raises `SpecError` where none is.
+        """
+        if self.max_tools:
+            blueprint = trim(blueprint, self.max_tools, seed, max_calls)
+        if self.distractors:
+            blueprint = distract(blueprint, self._donors(seed), self.distractors, seed)
+        if self.reword:
+            blueprint = reword(blueprint, seed)
+        return scramble(blueprint, seed) if self.scramble else blueprint
+
+    def _donors(self, seed: int) -> list[Blueprint]:
+        """Worlds of different kits, whatever the source is."""
         kits, chance = Composer(seed), random.Random(derive(seed, "donors"))
-        count = min(_MOST_DONORS, 2 + self.distractors // _OFFER) if self.distractors else 0
-        chosen = chance.sample(range(len(kits.names)), count)
-        donors = [kits.blueprint(kit + chance.randrange(_DONORS) * len(kits.names)) for kit in chosen]
-        return disguise(
-            blueprint, seed, distractors=self.distractors, donors=donors,
-            scrambled=self.scramble, reworded=self.reword,
-        )  # fmt: skip
+        chosen = chance.sample(range(len(kits.names)), min(_MOST_DONORS, 2 + self.distractors // _OFFER))
+        return [kits.blueprint(kit + chance.randrange(_DONORS) * len(kits.names)) for kit in chosen]
 
 
 class Reworder(Protocol):
@@ -162,7 +170,7 @@ def _made(
 ) -> Unit:  # fmt: skip
     dropped: Counter[str] = Counter()
     try:
-        blueprint = style.disguised(source.blueprint(number), derive(seed, "disguise", number))
+        blueprint = style.disguised(source.blueprint(number), derive(seed, "disguise", number), max_calls)
         image = compile_world(make_world(blueprint, number, seed))
     except SpecError as error:
         return Unit(number, None, (), (), {f"world: {error}"[:120]: 1})

@@ -3,55 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from mocktrial.envs.rubric import CallCriterion, EventPattern, ForbidCriterion, OrderCriterion
-from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.faults import Fault
 from mocktrial.mocktools.image import compile_world
 from mocktrial.mocktools.spec import Give, Require, ToolSpec
 from mocktrial.synth.blueprint import Blueprint, load_blueprint, shipped_domains
-from mocktrial.synth.compose.composer import Composer
-from mocktrial.synth.disguise import disguise, distract, reword, scramble
+from mocktrial.synth.disguise import reword, scramble
 from mocktrial.synth.form.goals import Goals
 from mocktrial.synth.form.steps import CallTemplate
-from mocktrial.synth.plan.planning import Unplannable
 from mocktrial.synth.plan.rows import make_world
-from mocktrial.synth.plan.tasks import make_task
-from mocktrial.synth.production.units import MOST_DISTRACTORS, Style
-from mocktrial.synth.proof.prove import prove
+from mocktrial.synth.toolset import distract
+from tests.support.blueprints import others, proved
 
 DOMAINS = shipped_domains()
-
-
-def others(domain: str) -> list[Blueprint]:
-    return [load_blueprint(name) for name in DOMAINS if name != domain]
-
-
-def proved(blueprint: Blueprint, count: int) -> Counter[str]:
-    """Outcomes of a few drafts a goal."""
-    image = compile_world(make_world(blueprint, 0, 5))
-    outcomes: Counter[str] = Counter()
-    for number in range(count):
-        goal = blueprint.goals.goals[number % len(blueprint.goals.goals)]
-        try:
-            task = make_task(goal, image, domain=blueprint.name, personas=blueprint.goals.personas, seed=number)
-        except Unplannable:
-            outcomes["unplannable"] += 1
-            continue
-        proof = prove(task, image)
-        outcomes["proved" if proof.ok else "; ".join(proof.failures)] += 1
-    return outcomes
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_tasks_of_a_disguised_blueprint_prove_themselves(domain: str) -> None:
     plain = load_blueprint(domain)
-    hidden = disguise(plain, 7, distractors=5, donors=others(domain), scrambled=True, reworded=True)
+    hidden = scramble(reword(distract(plain, others(domain), 5, 7), 7), 7)
     assert len(hidden.world.tools()) == len(plain.world.tools()) + 5
     outcomes = proved(hidden, 16)
     assert outcomes["proved"] >= max(8, proved(plain, 16)["proved"] - 2)  # stray writes of the proof may be others
@@ -156,45 +131,6 @@ def test_names_are_followed_into_criteria_faults_and_text() -> None:
     assert after.then == EventPattern(kind="call", name=new.name)
     assert goal.faults == (Fault(tool=new.name, kind="timeout", calls=(2,)),)
     compile_world(make_world(hidden, 0, 1))
-
-
-def test_distractors_bring_their_tables_and_leave_the_world_as_it_was() -> None:
-    plain = load_blueprint("clinic")
-    more = distract(plain, others("clinic"), 6, 11)
-    names = [tool.name for tool in more.world.tools()]
-    assert len(set(names)) == len(names) == len(plain.world.tools()) + 6
-    before, after = make_world(plain, 0, 3).rows, make_world(more, 0, 3).rows
-    assert {table: after[table] for table in before} == before
-    assert all(after[table] for table in set(after) - set(before))
-    hints = {
-        word
-        for tool in more.world.tools()
-        for step in tool.steps
-        if isinstance(step, Require)
-        for word in re.findall(r"[a-z]+_[a-z_]+", step.hint)
-    }
-    assert hints <= set(names)
-    with pytest.raises(UsageError, match=r"the donors have .* tools to add, not 500"):
-        distract(plain, others("clinic"), 500, 1)
-    assert distract(plain, [plain, *others("clinic")], 3, 2) == distract(plain, others("clinic"), 3, 2)
-
-
-def test_of_donors_with_one_name_the_first_gives() -> None:
-    plain, kit = load_blueprint("clinic"), Composer(3, ("vet",))
-    twins = [kit.blueprint(number) for number in range(3)]
-    assert distract(plain, twins, 10, 1) == distract(plain, twins[:1], 10, 1)
-
-
-def test_every_world_has_as_many_distractors_as_were_asked_for() -> None:
-    plain = load_blueprint("clinic")
-    for seed in range(3):
-        assert len(Style(distractors=60).disguised(plain, seed).world.tools()) == len(plain.world.tools()) + 60
-
-
-def test_more_distractors_than_worlds_are_sure_to_hold_are_refused_at_once() -> None:
-    with pytest.raises(UsageError, match=rf"{MOST_DISTRACTORS + 1} distractors") as refused:
-        Style(distractors=MOST_DISTRACTORS + 1)
-    assert str(MOST_DISTRACTORS) in refused.value.hint
 
 
 def test_rewording_keeps_names_right() -> None:

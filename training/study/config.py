@@ -34,6 +34,7 @@ class DatasetPlan(Frozen):
     tasks: int = Field(ge=1)
     per_world: int = Field(0, ge=0)  # tasks of a world at most; 0 = as `synth` shares them out
     max_calls: int = Field(0, ge=0)  # of a gold plan; 0 = any number
+    max_tools: int = Field(0, ge=0)  # of a world; 0 = all that it has
     gap: bool = True  # False makes the control set, which hides nothing
     voices: bool = True
     draw: int = 0  # datasets of one number are drawn alike: a control set has that of its twin

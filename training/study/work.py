@@ -176,7 +176,7 @@ def _recipe(plan: DatasetPlan, seed: int) -> Recipe:
     drawn = derive(seed, "study", plan.draw) % 2**31
     return Recipe(
         source_of(domains=plan.domains, seed=drawn), drawn, plan.per_world or world_share(plan.tasks), plan.gap,
-        plan.max_calls or None, Style(voices=plan.voices),
+        plan.max_calls or None, Style(voices=plan.voices, max_tools=plan.max_tools),
     )  # fmt: skip
 
 

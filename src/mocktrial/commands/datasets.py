@@ -35,6 +35,7 @@ def synth(
     personas: Annotated[Path | None, typer.Option(help="JSONL of personas that speak, in turn.")] = None,
     per_world: Annotated[int | None, typer.Option(min=1, help="Tasks of a world at most; else by --tasks.")] = None,
     max_calls: Annotated[int | None, typer.Option(min=1, help="Easier tasks: so many gold calls at most.")] = None,
+    max_tools: Annotated[int | None, typer.Option(min=1, help="Smaller worlds: so many own tools at most.")] = None,
     distractors: Annotated[int, typer.Option(min=0, help="So many tools of other worlds in each.")] = 0,
     scramble: Annotated[bool, typer.Option("--scramble", help="Opaque names for tools and arguments.")] = False,
     reword: Annotated[bool, typer.Option("--reword", help="Tools described in other words.")] = False,
@@ -66,7 +67,9 @@ def synth(
     refuse_idle("--base-url", base_url, chosen.model, "--teacher and --rewrite openai:MODEL")
     refuse_idle("--max-tokens", max_tokens, chosen.model, "--teacher and --rewrite openai:MODEL")
     folder = dataset_folder(out or Path("datasets"), name) if name else out
-    style = _style(plain, personas, seed, distractors=distractors, scramble=scramble, reword=reword)
+    style = _style(
+        plain, personas, seed, max_tools=max_tools or 0, distractors=distractors, scramble=scramble, reword=reword
+    )
     if not preview and folder is None:
         raise UsageError("no name for the dataset", hint="mocktrial synth NAME, or --out FOLDER")
     with open_models(chosen, seed, folder) as models:
