@@ -25,6 +25,7 @@ from mocktrial.envs.report import read_run
 from mocktrial.mocktools.errors import NoResult, UsageError
 from mocktrial.training.checkpoint import read_state
 from mocktrial.training.config import RlConfig
+from mocktrial.training.study import show
 from mocktrial.training.study.config import Study, load_study
 from mocktrial.training.study.plan import Job, Size, jobs_of, last_play, last_weights, needs, size_of
 from mocktrial.training.study.result import result_of
@@ -164,6 +165,28 @@ def test_success_is_told_by_domain_where_the_held_out_tasks_are_of_several(
     lines = [line.split() for line in text.getvalue().splitlines()]
     by_domain = {line[0]: line[1:4] for line in lines if line and line[0] in {"clinic", "depot"}}
     assert by_domain == {"clinic": ["base", "3", "100.0%"], "depot": ["base", "3", "100.0%"]}
+
+
+def test_what_an_arm_has_learned_from_is_told_from_what_is_new_to_it(
+    monkeypatch: pytest.MonkeyPatch, model: Path, tmp_path: Path
+) -> None:
+    plays = {"base": Null(), "sft": Expert()}
+    monkeypatch.setattr(Place, "_policy", lambda self, seed, chain, name, *_: Known(name, plays[name]))
+    there = {"domains": ["clinic", "depot", "network"], "tasks": 6, "per_world": 2, "max_calls": 1, "max_tools": 5}
+    changes = {"arms": {"base": [], "sft": ["expert", "sft"]}, "compare": [], "seeds": [0], "held_out.turns": 8}
+    study = small_study(model, **changes, **{"datasets.there": {**there, "draw": 1}})
+    run_study(study, tmp_path)
+    found = result_of(study, tmp_path)
+    told = [[one and (one.value, one.tasks) for one in (arm.known, arm.new)] for arm in found.arms]
+    assert told == [[None, (0.0, 6)], [(1.0, 2), (1.0, 4)]]
+    worlds = load_dataset(tmp_path / "seed-0" / "datasets" / "there").worlds.values()
+    assert max(len(world.tools()) for world in worlds) <= 5
+    text = io.StringIO()
+    print_outcome(found, Console(file=text, width=120))
+    assert ["sft", "2", "100.0%"] in [line.split()[:3] for line in text.getvalue().splitlines()]
+    monkeypatch.setattr(show, "_DOMAINS", 2)
+    print_outcome(found, Console(file=text, width=120))
+    assert "3 domains: mocktrial report STUDY/held-out/ARM --by domain has each" in text.getvalue()
 
 
 def test_a_killed_study_does_no_job_twice_and_ends_the_same(done: tuple[Study, Path], tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ seed share its training. That is what the interval over seeds is for: Student's,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mocktrial.envs.dataset import load_dataset
 from mocktrial.envs.report import AgentSummary, Group, Report, compare_runs, read_run, report_runs
 from mocktrial.envs.report.figures import ratios, scored_by_task, success
 from mocktrial.envs.statistics import Estimate, paired_difference
-from mocktrial.envs.statistics.estimates import mean_of
+from mocktrial.envs.statistics.estimates import estimate, mean_of
 from mocktrial.mocktools.errors import UsageError
 from mocktrial.mocktools.spec import Frozen
 from mocktrial.training.study.config import Study
@@ -26,12 +26,15 @@ DIFFER = ("stages",)  # keys of the runs' configs that make arms what they are
 
 
 class Arm(Frozen):
-    """success_by_seed: mean over the seed's held-out tasks."""
+    """success_by_seed: mean over the seed's held-out tasks. known, new: success on those of domains that the arm's
+    stages have played, and on the others; None where there is none."""
 
     name: str
     stages: tuple[str, ...]
     figures: AgentSummary
     success_by_seed: dict[int, float]
+    known: Estimate | None = None
+    new: Estimate | None = None
 
 
 class Difference(Frozen):
@@ -93,23 +96,37 @@ def _arm(place: Place, name: str, figures: AgentSummary, held_out: Sequence[Job]
     with read_run(place.folder / "held-out" / name) as ledger:
         by_task = ratios(scored_by_task(ledger.episodes()), success)
     seeds = [job.seed for job in held_out if job.name == name]
-    own = {seed: _hashes(place, seed) for seed in seeds}
+    own = {seed: _domains(place, seed, place.study.held_out.dataset) for seed in seeds}
     if by_task.keys() - set().union(*own.values()):
         raise UsageError(
             f"arm {name} has played tasks of a seed that the study does not name",
             hint="name that seed too, or give the study another name",
         )
+    stages = place.study.arms[name]
+    known = {task for seed in seeds for task in _of_known_domains(place, seed, stages, own[seed])}
     return Arm(
-        name=name, stages=place.study.arms[name], figures=figures,
+        name=name, stages=stages, figures=figures,
         success_by_seed={
             seed: mean_of([value for task, value in by_task.items() if task in own[seed]]) for seed in seeds
         },
+        known=_estimate([value for task, value in by_task.items() if task in known]),
+        new=_estimate([value for task, value in by_task.items() if task not in known]),
     )  # fmt: skip
 
 
-def _hashes(place: Place, seed: int) -> set[str]:
-    dataset = load_dataset(place.dataset(seed, place.study.held_out.dataset))
-    return {task.content_hash() for task in dataset.tasks}
+def _domains(place: Place, seed: int, dataset: str) -> dict[str, str]:
+    """The domain of each task, by its content hash."""
+    return {task.content_hash(): task.domain for task in load_dataset(place.dataset(seed, dataset)).tasks}
+
+
+def _of_known_domains(place: Place, seed: int, stages: Sequence[str], held_out: Mapping[str, str]) -> Iterator[str]:
+    played = sorted({place.study.dataset_of(stage) for stage in stages} - {""})
+    met = {domain for dataset in played for domain in _domains(place, seed, dataset).values()}
+    return (task for task, domain in held_out.items() if domain in met)
+
+
+def _estimate(values: Sequence[float]) -> Estimate | None:
+    return estimate(values) if values else None
 
 
 def _difference(first: Arm, second: Arm, before: Path, after: Path) -> Difference:

@@ -15,6 +15,7 @@ from mocktrial.training.study.config import Study
 from mocktrial.training.study.plan import Size, jobs_of, size_of
 from mocktrial.training.study.result import StudyResult
 
+_DOMAINS = 12  # of the held-out tasks, that are shown one by one
 _RATES = ("success", "under_ask", "over_ask", "guess")
 
 
@@ -49,8 +50,15 @@ def print_plan(study: Study, console: Console) -> None:
 def print_result(found: StudyResult, console: Console) -> None:
     """Arms, by domain where the held-out tasks are of several, then differences, then cost."""
     print_arms(found, console)
-    if any(group.by == "domain" for group in found.groups):
+    domains = {group.name for group in found.groups if group.by == "domain"}
+    if domains and any(arm.known for arm in found.arms) and any(arm.new for arm in found.arms):
+        console.print(_lessons(found))
+    if 0 < len(domains) <= _DOMAINS:
         print_groups(found.groups, "domain", console)
+    elif domains:
+        console.print(
+            Text(f"{len(domains)} domains: mocktrial report STUDY/held-out/ARM --by domain has each", style="dim")
+        )
     if found.differences:
         console.print(_differences(found))
     console.print(_costs(found))
@@ -67,6 +75,18 @@ def print_arms(found: StudyResult, console: Console) -> None:
         by_seed = ", ".join(f"{100 * value:.0f}" for value in arm.success_by_seed.values())
         table.add_row(Text(arm.name), str(arm.figures.tasks), *rates, by_seed)
     console.print(table)
+
+
+def _lessons(found: StudyResult) -> Table:
+    """Each arm on domains that its lessons have, and on those that they do not."""
+    title = "success on domains it has learned from, and on new ones"
+    table = Table("arm", title=title, title_justify="left", box=None)
+    for name in ("tasks", "known [95%]", "tasks", "new [95%]"):
+        table.add_column(name, justify="right")
+    for arm in found.arms:
+        cells = ((str(one.tasks), percent(one)) if one else ("", "-") for one in (arm.known, arm.new))
+        table.add_row(Text(arm.name), *(cell for pair in cells for cell in pair))
+    return table
 
 
 def _differences(found: StudyResult) -> Table:
