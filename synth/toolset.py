@@ -22,13 +22,17 @@ from mocktrial.synth.form.recipes import Reference, RowRecipe, TableRecipe
 
 
 def trim(blueprint: Blueprint, tools: int, seed: int, max_calls: int | None = None) -> Blueprint:
-    """`blueprint` with so many `tools` at most: goals are drawn, families in turn, while all their tools are no more.
+    """`blueprint` with so many `tools`, or with all where it has no more.
 
+    Goals are drawn, families in turn, while all their tools are no more than that; other tools make up the number.
     Tables and rows stay. max_calls: goals of longer gold plans are not drawn. Raises `SpecError` where no goal fits.
     """
-    goals = [goal for goal in blueprint.goals.goals if max_calls is None or goal.difficulty <= max_calls]
-    random.Random(derive(seed, "trim", blueprint.name)).shuffle(goals)
     every = {tool.name for tool in blueprint.world.tools()}
+    if len(every) <= tools:
+        return blueprint
+    chance = random.Random(derive(seed, "trim", blueprint.name))
+    goals = [goal for goal in blueprint.goals.goals if max_calls is None or goal.difficulty <= max_calls]
+    chance.shuffle(goals)
     kept: set[str] = set()
     chosen: set[str] = set()
     for goal in _families_in_turn(goals):
@@ -38,6 +42,7 @@ def trim(blueprint: Blueprint, tools: int, seed: int, max_calls: int | None = No
             chosen.add(goal.id)
     if not kept:
         raise SpecError(f"no goal of {blueprint.name} does with {tools} tool(s)", hint="allow more tools")
+    kept |= set(chance.sample(sorted(every - kept), tools - len(kept)))
     left = (_fewer(kit, kept, every - kept) for kit in blueprint.world.toolkits)
     own = tuple(goal for goal in blueprint.goals.goals if goal.id in chosen)
     return blueprint.changed(

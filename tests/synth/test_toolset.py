@@ -32,13 +32,13 @@ def hinted(blueprint: Blueprint) -> set[str]:
 
 @given(number=st.integers(0, 500), tools=st.integers(3, 60), seed=st.integers(0, 9))
 @settings(max_examples=15, deadline=None)
-def test_a_trimmed_world_has_all_that_its_goals_need_and_no_more_tools(number: int, tools: int, seed: int) -> None:
+def test_a_trimmed_world_has_so_many_tools_and_all_that_its_goals_need(number: int, tools: int, seed: int) -> None:
     plain = Composer(0).blueprint(number)
     few = trim(plain, tools, seed)
     assert few == trim(plain, tools, seed)
     kept = set(names_of(few))
     assert kept <= set(names_of(plain))
-    assert len(names_of(few)) == len(kept) <= tools
+    assert len(names_of(few)) == len(kept) == min(tools, len(names_of(plain)))
     assert few.goals.goals  # whose calls name tools of the world: a blueprint checks it
     assert all(goal in plain.goals.goals for goal in few.goals.goals)
     assert hinted(few) & set(names_of(plain)) <= kept
@@ -47,12 +47,11 @@ def test_a_trimmed_world_has_all_that_its_goals_need_and_no_more_tools(number: i
     assert left.rows == whole.rows
 
 
-def test_seeds_and_bounds_choose_other_tools() -> None:
+def test_seeds_choose_other_tools_where_not_all_are_kept() -> None:
     plain = Composer(0).blueprint(4)
     chosen = {tuple(names_of(trim(plain, 8, seed))) for seed in range(5)}
     assert len(chosen) > 1
-    assert len(names_of(trim(plain, 20, 0))) > len(names_of(trim(plain, 8, 0)))
-    assert trim(plain, 999, 0).goals.goals == plain.goals.goals
+    assert trim(plain, 999, 0) == plain
 
 
 def test_families_take_turns() -> None:
@@ -78,7 +77,7 @@ def test_tasks_of_trimmed_worlds_prove_themselves(source: Composer | DeviceTasks
     for number in range(4):
         unit = make_unit(source, number, 0, 8, style=Style(voices=True, max_tools=8))
         assert unit.image
-        assert len(unit.image.spec.tools()) <= 8
+        assert len(unit.image.spec.tools()) == 8
         assert len(unit.pairs) == 8
         assert not check_image(unit.image, rounds=5).problems
 
