@@ -98,14 +98,7 @@ def test_distractors_bring_their_tables_and_leave_the_world_as_it_was() -> None:
     before, after = make_world(plain, 0, 3).rows, make_world(more, 0, 3).rows
     assert {table: after[table] for table in before} == before
     assert all(after[table] for table in set(after) - set(before))
-    hints = {
-        word
-        for tool in more.world.tools()
-        for step in tool.steps
-        if isinstance(step, Require)
-        for word in re.findall(r"[a-z]+_[a-z_]+", step.hint)
-    }
-    assert hints <= set(names)
+    assert hinted(more) <= set(names)
     with pytest.raises(UsageError, match=r"the donors have .* tools to add, not 500"):
         distract(plain, others("clinic"), 500, 1)
     assert distract(plain, [plain, *others("clinic")], 3, 2) == distract(plain, others("clinic"), 3, 2)

@@ -96,7 +96,7 @@ def _arm(place: Place, name: str, figures: AgentSummary, held_out: Sequence[Job]
     with read_run(place.folder / "held-out" / name) as ledger:
         by_task = ratios(scored_by_task(ledger.episodes()), success)
     seeds = [job.seed for job in held_out if job.name == name]
-    own = {seed: _domains(place, seed, place.study.held_out.dataset) for seed in seeds}
+    own = {seed: _domains(place, seed) for seed in seeds}
     if by_task.keys() - set().union(*own.values()):
         raise UsageError(
             f"arm {name} has played tasks of a seed that the study does not name",
@@ -114,14 +114,15 @@ def _arm(place: Place, name: str, figures: AgentSummary, held_out: Sequence[Job]
     )  # fmt: skip
 
 
-def _domains(place: Place, seed: int, dataset: str) -> dict[str, str]:
-    """The domain of each task, by its content hash."""
-    return {task.content_hash(): task.domain for task in load_dataset(place.dataset(seed, dataset)).tasks}
+def _domains(place: Place, seed: int) -> dict[str, str]:
+    """The domain of each held-out task, by its content hash."""
+    dataset = load_dataset(place.dataset(seed, place.study.held_out.dataset))
+    return {task.content_hash(): task.domain for task in dataset.tasks}
 
 
 def _of_known_domains(place: Place, seed: int, stages: Sequence[str], held_out: Mapping[str, str]) -> Iterator[str]:
     played = sorted({place.study.dataset_of(stage) for stage in stages} - {""})
-    met = {domain for dataset in played for domain in _domains(place, seed, dataset).values()}
+    met = {task.domain for dataset in played for task in load_dataset(place.dataset(seed, dataset)).tasks}
     return (task for task, domain in held_out.items() if domain in met)
 
 
